@@ -1,0 +1,140 @@
+/** A WebAssembly module under construction (binary format: core specification, section 5.5). */
+import { assert } from '../../base/assert.ts';
+import { Bytes } from './bytes.ts';
+import { Call, type Callee, type Expr, type Type, type Value } from './expr.ts';
+import { Fn, TYPE_CODE } from './fn.ts';
+
+/** A function of the module. */
+export class Func implements Callee {
+  readonly name: string;
+  readonly index: number;
+  readonly params: readonly Type[];
+  readonly result: Type | null;
+  constructor(name: string, index: number, params: readonly Type[], result: Type | null) {
+    this.name = name;
+    this.index = index;
+    this.params = params;
+    this.result = result;
+  }
+  /** The call as an expression. */
+  call(...args: Value[]): Expr {
+    assert(this.result !== null, `${this.name} has no result`);
+    return new Call(this, args);
+  }
+}
+
+export class ModuleBuilder {
+  readonly #types: string[] = [];
+  readonly #imports: Func[] = [];
+  readonly #functions: Func[] = [];
+  readonly #bodies = new Map<Func, Uint8Array>();
+  readonly #exports: Func[] = [];
+
+  /** A function of the host, imported as `host.name`. Imports come before the first function. */
+  import(name: string, params: readonly Type[], result: Type | null): Func {
+    assert(this.#functions.length === 0, 'imports come first');
+    const func = new Func(name, this.#imports.length, params, result);
+    this.#imports.push(func);
+    return func;
+  }
+
+  /** Declares a function, so that others can call it before it has a body. */
+  declare(name: string, params: readonly Type[], result: Type | null): Func {
+    const func = new Func(name, this.#imports.length + this.#functions.length, params, result);
+    this.#functions.push(func);
+    return func;
+  }
+
+  body(func: Func, build: (f: Fn, ...params: Fn['params']) => void): void {
+    assert(!this.#bodies.has(func), `${func.name} has one body`);
+    const fn = new Fn(func.params, func.result);
+    build(fn, ...fn.params);
+    this.#bodies.set(func, fn.finish());
+  }
+
+  /** Declares and builds at once. */
+  define(
+    name: string,
+    params: readonly Type[],
+    result: Type | null,
+    build: (f: Fn, ...params: Fn['params']) => void,
+  ): Func {
+    const func = this.declare(name, params, result);
+    this.body(func, build);
+    return func;
+  }
+
+  export(func: Func): void {
+    this.#exports.push(func);
+  }
+
+  /** The module's bytes. It imports `host.memory` and the functions of `host`. */
+  finish(): Uint8Array {
+    const out = new Bytes(65536);
+    out.raw(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+    const importTypes = this.#imports.map((func) => this.#type(func));
+    const functionTypes = this.#functions.map((func) => this.#type(func));
+    const section = (id: number, write: (s: Bytes) => void) => {
+      const s = new Bytes(1024);
+      write(s);
+      out.u8(id);
+      out.sized(s.view());
+    };
+    section(1, (s) => {
+      s.u32(this.#types.length);
+      for (const type of this.#types) {
+        const [params, result] = type.split('>');
+        const write = (list: string) => {
+          const types = list.split(',').filter(Boolean) as Type[];
+          s.u32(types.length);
+          for (const t of types) s.u8(TYPE_CODE[t]);
+        };
+        s.u8(0x60);
+        write(params);
+        write(result);
+      }
+    });
+    section(2, (s) => {
+      s.u32(this.#imports.length + 1);
+      this.#imports.forEach((func, i) => {
+        s.text('host');
+        s.text(func.name);
+        s.u8(0);
+        s.u32(importTypes[i]);
+      });
+      s.text('host');
+      s.text('memory');
+      s.u8(2);
+      s.u8(0);
+      s.u32(0);
+    });
+    section(3, (s) => {
+      s.u32(functionTypes.length);
+      for (const type of functionTypes) s.u32(type);
+    });
+    section(7, (s) => {
+      s.u32(this.#exports.length);
+      for (const func of this.#exports) {
+        s.text(func.name);
+        s.u8(0);
+        s.u32(func.index);
+      }
+    });
+    section(10, (s) => {
+      s.u32(this.#functions.length);
+      for (const func of this.#functions) {
+        const body = this.#bodies.get(func);
+        assert(body, `${func.name} has a body`);
+        s.sized(body);
+      }
+    });
+    return out.view().slice();
+  }
+
+  #type(func: Func): number {
+    const type = `${func.params.join(',')}>${func.result ?? ''}`;
+    let index = this.#types.indexOf(type);
+    if (index < 0) index = this.#types.push(type) - 1;
+    return index;
+  }
+}
