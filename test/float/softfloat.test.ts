@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Random } from '../../src/base/random.ts';
-import type { Reference } from './reference.ts';
+import { REFERENCE, type Reference } from './reference.ts';
 import { difference, type Operation, operations } from './subject.ts';
-import { edges, fewEdges, integerEdges, nearIntegers, randomBits } from './values.ts';
+import { edges, fewEdges, integerEdges, NEARLY_POWERS, nearIntegers, randomBits } from './values.ts';
 
 const SEED = 20190722;
 /** Random cases per operation; each runs in every rounding mode, with and without sticky flags. */
@@ -55,4 +55,41 @@ describe('floating point agrees with exact arithmetic', () => {
     it(`${operation.name} at the edges`, () => check(operation, directed(operation)));
     it(`${operation.name} at random (seed ${SEED})`, () => check(operation, randomly(operation)));
   }
+});
+
+/** Products within a hair of a power of two, with addends around those for which that power is half of the last place. */
+function* nearlyTies(): Iterable<bigint[]> {
+  const { fractionBits, bias, sign } = REFERENCE.f64;
+  const field = (exponent: number) => BigInt(exponent + bias) << BigInt(fractionBits);
+  const fraction = (1n << BigInt(fractionBits)) - 1n;
+  // The product is about 2^(i + j + 1): moderate, near underflow of its low part, near underflow of itself, near overflow.
+  for (const [i, j] of [
+    [0, 0],
+    [-480, -480],
+    [-500, -475],
+    [-490, -490],
+    [-470, -505],
+    [-520, -495],
+    [-500, -521],
+    [400, 480],
+    [511, 460],
+    [500, 520],
+  ]) {
+    for (const [m, n] of NEARLY_POWERS) {
+      const a = field(i) | (m & fraction);
+      const b = field(j) | (n & fraction);
+      for (let distance = -3; distance <= 110; distance++) {
+        const exponent = i + j + 1 + distance;
+        if (exponent <= -bias || exponent > bias) continue;
+        for (const low of [0n, 1n, 2n, fraction]) {
+          for (const signs of [0n, sign]) yield [a, b, field(exponent) | low | signs];
+        }
+      }
+    }
+  }
+}
+
+it('f64.fma agrees with exact arithmetic a hair from a tie', () => {
+  const fma = operations().find(({ name }) => name === 'f64.fma')!;
+  check(fma, nearlyTies());
 });

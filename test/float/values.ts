@@ -40,7 +40,7 @@ function magnitudes({ fractionBits, bias, infinity }: Reference): bigint[] {
     // Near the root of the largest number, and the largest.
     power(bias >> 1, ones),
     power(bias - 1),
-    power(bias, 0n),
+    power(bias),
     power(bias, ones - 1n),
     power(bias, ones),
     infinity,
@@ -57,26 +57,23 @@ export function edges(format: Reference): bigint[] {
 
 /** Fewer of them, for operations of three operands. */
 export function fewEdges(format: Reference): bigint[] {
-  const all = magnitudes(format);
+  const { bias, infinity, sign } = format;
   const F = BigInt(format.fractionBits);
-  const one = BigInt(format.bias) << F;
-  const keep = [
-    0n,
-    1n,
-    (1n << F) - 1n,
-    1n << F,
-    one,
-    one + 1n,
-    one - 1n,
-    all[12],
-    all[25],
-    all[29],
-    all[30],
-    all[31],
-    all[32],
-  ];
-  return keep.flatMap((bits) => [bits, bits | format.sign]);
+  const normal = 1n << F;
+  const one = BigInt(bias) << F;
+  const square = BigInt(bias >> 1) << F;
+  const finite = [0n, 1n, normal - 1n, normal, one - 1n, one, one + 1n, one - (F << F), square, infinity - 1n];
+  return [...finite, infinity, infinity + 1n, infinity | (1n << (F - 1n))].flatMap((bits) => [bits, bits | sign]);
 }
+
+/**
+ * Factors whose product is within 2^-73 of a power of two, one above and one below, and not exactly it. Added to a number
+ * of which that power is half a unit in the last place, they make what is nearly a tie.
+ */
+export const NEARLY_POWERS: readonly (readonly [bigint, bigint])[] = [
+  [0x1522289f49726fn, 0x183a1db5a0c814n],
+  [0x102da9a15affbdn, 0x1fa5ae800d87afn],
+];
 
 /** Where integers stop fitting, as integers. */
 export function integerEdges(): bigint[] {
@@ -101,36 +98,32 @@ export function nearIntegers(format: Reference): bigint[] {
   return values.filter((bits) => bits >= 0n && bits < 1n << BigInt(format.width));
 }
 
-/** A random bit pattern; half of the time near `like` in exponent, or made of few runs of equal bits. */
+/** A random bit pattern: any, an edge, near either end of the range, nearly the opposite of `like`, or of a similar size. */
 export function randomBits(random: Random, format: Reference, like: bigint): bigint {
   const F = BigInt(format.fractionBits);
-  const mask = (1n << BigInt(format.width)) - 1n;
-  const ones = (1n << F) - 1n;
-  const anything = random.u64() & mask;
+  const anything = random.u64();
+  const largest = Number(format.infinity >> F) - 1;
+  const within = (field: number, fraction: bigint) => {
+    const exponent = BigInt(Math.min(Math.max(field, 0), largest)) << F;
+    return (anything & format.sign) | exponent | BigInt.asUintN(format.fractionBits, fraction);
+  };
   switch (random.below(8)) {
     case 0:
-      return anything;
+      return BigInt.asUintN(format.width, anything);
     case 1:
       return random.pick(edges(format));
-    case 2: {
-      // Near the ends of the range.
-      const span = BigInt(random.below(3 * format.fractionBits)) << F;
-      const base = random.below(2) ? span : (format.infinity - (1n << F)) ^ 0n;
-      const magnitude = base === span ? span : base - (span >> 1n);
-      return (anything & (ones | format.sign)) | ((magnitude >> F) << F);
-    }
+    case 2:
+      return within(random.below(3 * format.fractionBits), anything);
     case 3:
-      // Almost cancels.
-      return (like ^ format.sign) + BigInt(random.below(5) - 2) >= 0n
-        ? ((like ^ format.sign) + BigInt(random.below(5) - 2)) & mask
-        : like;
+      return within(largest - random.below(2 * format.fractionBits), anything);
+    case 4:
+      return BigInt.asUintN(format.width, (like ^ format.sign) + BigInt(random.below(5) - 2));
     default: {
-      // Of a similar exponent, with a fraction of random or of few set bits.
-      const field = ((like & (format.sign - 1n)) >> F) + BigInt(random.below(2 * format.fractionBits + 10));
-      const exponent = field > BigInt(format.fractionBits) + 5n ? field - BigInt(format.fractionBits) - 5n : field;
-      const few = (1n << BigInt(random.below(format.fractionBits))) - BigInt(random.below(3));
-      const fraction = random.below(2) ? anything & ones : few & ones;
-      return ((anything & format.sign) | (exponent << F) | fraction) & mask;
+      const field = Number((like & (format.sign - 1n)) >> F);
+      const distance = random.below(2 * format.fractionBits + 10) - format.fractionBits - 5;
+      // Few runs of equal bits make halfway cases.
+      const runs = (1n << BigInt(random.below(format.fractionBits))) - BigInt(random.below(3));
+      return within(field + distance, random.below(2) ? anything : runs);
     }
   }
 }

@@ -15,7 +15,10 @@ import { defineMultiply } from './float/multiply.ts';
 import { type Core, defineCore } from './float/round.ts';
 import type { Func, ModuleBuilder } from './module.ts';
 
+// For code generators that put the host's arithmetic in line and call the complete operation otherwise.
+export { hostFma } from './float/fma.ts';
 export { F32, F64, Flag, type Format, Rounding } from './float/format.ts';
+export { type HostResult, hostResult, hostRounds } from './float/host.ts';
 
 /**
  * The operations of one format, on its bit patterns `a`, `b`, `c` (i32 for f32, i64 for f64).

@@ -4,7 +4,7 @@ import type { Fn } from '../fn.ts';
 import type { Func, ModuleBuilder } from '../module.ts';
 import { F32, F64, Flag, type Format, raise } from './format.ts';
 import { hostRounds, safelyNormal } from './host.ts';
-import { type Core, returnRounded, unpack } from './round.ts';
+import { type Core, unpack } from './round.ts';
 
 /** An integer type, as a conversion sees it. */
 class IntegerType {
@@ -108,7 +108,10 @@ export function defineDemote(m: ModuleBuilder, single: Core): Func {
       const bits = f.let(F64.toHost(a).demote().reinterpret());
       f.if(safelyNormal(F32, bits), () => f.return(bits));
     });
-    f.if(F64.isOrdinary(a), () => returnRounded(f, single, flags, unpack(f, F64, a), rm));
+    f.if(F64.isOrdinary(a), () => {
+      const { sign, exponent, significand } = unpack(f, F64, a);
+      f.return(single.round.call(flags, sign, exponent, significand, rm));
+    });
     f.if(F64.isNaN(a), () => {
       f.if(F64.isSignalling(a), () => raise(f, flags, Flag.NV));
       f.return(F32.constant(F32.nan));

@@ -119,8 +119,3 @@ function defineRound(m: ModuleBuilder, format: Format): Func {
     },
   );
 }
-
-/** The operation's result: rounds and returns. */
-export function returnRounded(f: Fn, core: Core, flags: Expr, x: Unpacked, rm: Expr): void {
-  f.return(core.round.call(flags, x.sign, x.exponent, x.significand, rm));
-}
