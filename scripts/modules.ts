@@ -12,7 +12,7 @@ export function modinfo(module: Buffer, key: string): string[] {
 }
 
 /** Soft dependencies name an algorithm; these modules provide it in plain C. */
-const GENERIC_PROVIDERS: { [name: string]: string } = { crc32c: 'crc32c_generic' };
+const GENERIC_PROVIDERS: { [name: string]: string } = { 'crypto-crc32c': 'crc32c_generic' };
 
 /**
  * The modules with all that they depend on, dependencies first. `fetch` returns undefined for what is no module: it is
