@@ -1,0 +1,91 @@
+/**
+ * The frame pool: all storage of guest memory and disks, in frames of 4 KiB, reference-counted. A frame is a content; the slot
+ * is where it lies. When a page that shares its frame is written, the page keeps the *slot* (so that host addresses in the TLBs stay
+ * right) under a new frame, and the old frame moves to a slot of its own with a copy.
+ */
+import { assert, UserError } from '../base/assert.ts';
+import { MEMORY_BYTES, PAGE_BYTES, POOL_BASE } from './layout.ts';
+
+const SLOTS = Math.floor((MEMORY_BYTES - POOL_BASE) / PAGE_BYTES) - 1;
+
+export class FramePool {
+  readonly #memory: Uint8Array;
+  /** By frame: host address of the slot, and references. Frame 0 is none. */
+  readonly #address = new Uint32Array(SLOTS + 1);
+  readonly #references = new Uint32Array(SLOTS + 1);
+  readonly #freeFrames: number[] = [];
+  readonly #freeSlots: number[] = [];
+  #frames = 1;
+  #slots = 0;
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#memory = new Uint8Array(memory.buffer);
+  }
+
+  /** Frames in use. */
+  get used(): number {
+    return this.#frames - 1 - this.#freeFrames.length;
+  }
+
+  /** A frame of zeros with one reference. */
+  allocate(): number {
+    const fresh = this.#freeSlots.length === 0;
+    const address = this.#slot();
+    // Memory that was never used is zero already.
+    if (!fresh) this.#memory.fill(0, address, address + PAGE_BYTES);
+    return this.#frame(address);
+  }
+
+  /** Host address of a frame. */
+  address(frame: number): number {
+    return this.#address[frame];
+  }
+
+  bytes(frame: number): Uint8Array {
+    const address = this.#address[frame];
+    return this.#memory.subarray(address, address + PAGE_BYTES);
+  }
+
+  references(frame: number): number {
+    return this.#references[frame];
+  }
+
+  retain(frame: number): void {
+    this.#references[frame]++;
+  }
+
+  release(frame: number): void {
+    assert(this.#references[frame] > 0, `frame ${frame} is in use`);
+    if (--this.#references[frame] > 0) return;
+    this.#freeFrames.push(frame);
+    this.#freeSlots.push(this.#address[frame]);
+  }
+
+  /** Takes one reference off a shared frame and returns a new one with the same content, at the shared frame's old address. */
+  detach(frame: number): number {
+    const address = this.#address[frame];
+    const copy = this.#slot();
+    this.#memory.copyWithin(copy, address, address + PAGE_BYTES);
+    this.#address[frame] = copy;
+    this.#references[frame]--;
+    return this.#frame(address);
+  }
+
+  #frame(address: number): number {
+    const frame = this.#freeFrames.pop() ?? this.#frames++;
+    this.#address[frame] = address;
+    this.#references[frame] = 1;
+    return frame;
+  }
+
+  #slot(): number {
+    const free = this.#freeSlots.pop();
+    if (free !== undefined) return free;
+    if (this.#slots === SLOTS) {
+      throw new UserError(
+        `the machine needs more than ${Math.floor((SLOTS * PAGE_BYTES) / 2 ** 20)} MiB for its memory, disks and checkpoints; give it less memory (--memory)`,
+      );
+    }
+    return POOL_BASE + PAGE_BYTES * this.#slots++;
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * Where things lie in the one WebAssembly memory that a machine lives in. Guest memory and disks are frames of the pool, which
+ * takes all that is left after the fixed areas. Units are bytes.
+ */
+
+/** WebAssembly's 32-bit address space, reserved at once because growing it would detach every JS view. */
+export const MEMORY_BYTES = 2 ** 32;
+export const PAGE_BYTES = 4096;
+export const PAGE_SHIFT = 12;
+/** Where RAM begins in guest-physical memory, as on QEMU's virt board. */
+export const RAM_BASE = 0x80000000;
+export const RAM_BYTES_MAX = 2 ** 31;
+export const HARTS_MAX = 8;
+
+/** Words that generated code and the run loop share. i64 unless said otherwise. */
+export const G = {
+  /** Virtual time in ns is clockNs + (position - clockPosition) * clockPs / 1000. */
+  clockPosition: 0x400,
+  clockNs: 0x408,
+  clockPs: 0x410,
+  /** Added to the timer's ticks when the guest has written mtime. */
+  timeOffset: 0x418,
+  /** Position at which the running slice's budget is used up. */
+  sliceEnd: 0x420,
+  /** Value of a memory-mapped access on its way between the bus and generated code. */
+  mmioValue: 0x428,
+  ramBytes: 0x430,
+  /** i32: 1 while the built-in firmware takes the supervisor's environment calls. */
+  firmware: 0x438,
+  /** i32: entries in the journal's buffer. */
+  journalCount: 0x43c,
+  /** i32: physical address of the HTIF `tohost` word, 0 for none. */
+  tohost: 0x440,
+} as const;
+
+/** Entries: position i64, kind u8, hart u8, cause i64 at 16, value i64 at 24. */
+export const JOURNAL_BASE = 0x2000;
+export const JOURNAL_ENTRIES = 4096;
+export const JOURNAL_ENTRY_BYTES = 32;
+
+/** One byte for each of 4096 control register numbers (see riscv/csr.ts). */
+export const CSR_INDEX_BASE = 0x1000;
+
+export const HARTS_BASE = 0x40000;
+export const HART_STRIDE = 0x18000;
+
+/** Host address of each RAM page, i32; 0 where none is allocated. */
+export const PAGE_TABLE_BASE = 0x100000 + 0x10000;
+/** Flags of each RAM page, u8. */
+export const PAGE_FLAGS_BASE = PAGE_TABLE_BASE + (RAM_BYTES_MAX / PAGE_BYTES) * 4;
+/** Address of each RAM page's decoded instructions, i32; 0 where there are none. */
+export const DECODED_TABLE_BASE = PAGE_FLAGS_BASE + RAM_BYTES_MAX / PAGE_BYTES;
+export const DECODED_BASE = DECODED_TABLE_BASE + (RAM_BYTES_MAX / PAGE_BYTES) * 4;
+
+/** A decoded page: a record for each of 2048 halfwords, and four more (see riscv/decoder.ts). */
+export const RECORD_BYTES = 16;
+export const RECORDS_PER_PAGE = PAGE_BYTES / 2;
+export const DECODED_PAGE_BYTES = (RECORDS_PER_PAGE + 4) * RECORD_BYTES;
+export const DECODED_PAGES = 3072;
+export const POOL_BASE = Math.ceil((DECODED_BASE + DECODED_PAGES * DECODED_PAGE_BYTES) / PAGE_BYTES) * PAGE_BYTES;
+
+/** Why a store to a page takes the slow path. */
+export const PAGE_FLAG = {
+  /** Shared with a checkpoint, or not written since the last: the pool must be told first. */
+  protected: 1,
+  /** Holds decoded instructions that the store may change. */
+  decoded: 2,
+  /** Holds a word whose writes the machine looks at (HTIF). */
+  watched: 4,
+} as const;
+
+/** Kinds of journal entries that generated code writes. */
+export const JOURNAL_KIND = { interrupt: 0, trap: 1, timer: 2, sbi: 3 } as const;

@@ -1,0 +1,252 @@
+/**
+ * The machine: harts, memory, devices and virtual time, and the loop that gives harts their turns. It is a pure function of its
+ * starting state and of the inputs; whoever runs it enters inputs at positions and reads what it emits.
+ *
+ * Harts take turns of a fixed number of steps on one total order. A turn ends early where a hart waits or yields; it goes on past
+ * its end while no other hart is runnable.
+ */
+import { assert } from '../base/assert.ts';
+import { type StateIO, StateReader, StateWriter } from '../base/state.ts';
+import type { Bus } from './bus.ts';
+import type { Clock } from './clock.ts';
+import type { Device, StopRequest } from './device.ts';
+import { Digester } from './digest.ts';
+import type { PushedInput } from './inputs.ts';
+import { G, JOURNAL_BASE, JOURNAL_ENTRY_BYTES } from './layout.ts';
+import type { PageSnapshot, Pages } from './pages.ts';
+import type { RiscvCpu } from './riscv/cpu.ts';
+
+/** Why `run` returned. */
+export type RunResult =
+  | { kind: 'position' }
+  | { kind: 'stopped'; request: StopRequest }
+  /** No hart is runnable until virtual time `untilNs` (Infinity: until an input comes). */
+  | { kind: 'idle'; untilNs: number };
+
+export type JournalKind = 'interrupt' | 'trap' | 'timer' | 'sbi';
+const JOURNAL_KINDS: readonly JournalKind[] = ['interrupt', 'trap', 'timer', 'sbi'];
+
+/** Something that happened inside, which a replay must reproduce. */
+export interface JournalEvent {
+  readonly position: number;
+  readonly hart: number;
+  readonly kind: JournalKind;
+  /** Interrupt or exception code, or SBI extension. */
+  readonly code: number;
+  /** The pc, the time read, or the SBI function. */
+  readonly value: bigint;
+}
+
+export interface MachineEvents {
+  /** Console output of a device. */
+  output?(device: string, data: Uint8Array): void;
+  journal?(event: JournalEvent): void;
+}
+
+/** A machine's state at a position: its pages, and the rest as bytes. */
+export interface MachineSnapshot {
+  readonly position: number;
+  readonly timeNs: number;
+  readonly pages: PageSnapshot;
+  readonly state: Uint8Array;
+  readonly digest: Uint8Array;
+}
+
+export interface MachineParts {
+  readonly memory: WebAssembly.Memory;
+  readonly pages: Pages;
+  readonly digester: Digester;
+  readonly clock: Clock;
+  readonly bus: Bus;
+  readonly cpu: RiscvCpu;
+  readonly devices: readonly Device[];
+  /** Steps of a turn. */
+  readonly quantum: number;
+}
+
+/** Slices are cut so that the loop comes by often enough to be told to stop. */
+const SLICE_STEPS_MAX = 2_000_000;
+
+export class Machine {
+  readonly clock: Clock;
+  readonly cpu: RiscvCpu;
+  readonly pages: Pages;
+  readonly devices: readonly Device[];
+  events: MachineEvents = {};
+  /** Longest slice, in steps; tests shuffle it, results must not depend on it. */
+  sliceSteps = SLICE_STEPS_MAX;
+  readonly #digester: Digester;
+  readonly #view: DataView;
+  readonly #quantum: number;
+  #hart = 0;
+  /** Position at which the present turn began. */
+  #turnStart = 0;
+  #stop: StopRequest | null = null;
+
+  constructor(parts: MachineParts) {
+    this.clock = parts.clock;
+    this.cpu = parts.cpu;
+    this.pages = parts.pages;
+    this.devices = parts.devices;
+    this.#digester = parts.digester;
+    this.#quantum = parts.quantum;
+    this.#view = new DataView(parts.memory.buffer);
+  }
+
+  get position(): number {
+    return this.clock.position;
+  }
+  /** The hart whose turn it is. */
+  get currentHart(): number {
+    return this.#hart;
+  }
+
+  requestStop(request: StopRequest): void {
+    this.#stop ??= request;
+    this.cpu.leaveSlice();
+  }
+
+  /** Notes something in the journal, at the step that is being executed. */
+  note(hart: number, kind: JournalKind, code: number, value: bigint): void {
+    this.events.journal?.({ position: this.position, hart, kind, code, value });
+  }
+
+  /** Runs to a position, or until something needs the caller. Idle time is not skipped here: see `skipIdle`. */
+  run(until: number): RunResult {
+    while (this.position < until) {
+      if (this.#stop) return { kind: 'stopped', request: this.#stop };
+      const deadline = this.#settleEvents();
+      if (this.#stop) return { kind: 'stopped', request: this.#stop };
+      const othersRunnable = this.#chooseHart();
+      if (othersRunnable === null) return { kind: 'idle', untilNs: this.#nextDeadline() };
+      const next = this.clock.positionAt(deadline);
+      const turnLeft = othersRunnable ? this.#quantum - ((this.position - this.#turnStart) % this.#quantum) : Infinity;
+      const budget = Math.min(until - this.position, next - this.position, turnLeft, this.sliceSteps);
+      assert(budget > 0, `a slice has steps (${budget})`);
+      const yielded = this.cpu.run(this.#hart, budget);
+      this.#drainJournal();
+      if (yielded || (othersRunnable && budget === turnLeft && this.#turnIsOver())) this.#endTurn();
+    }
+    return this.#stop ? { kind: 'stopped', request: this.#stop } : { kind: 'position' };
+  }
+
+  /** Lets virtual time pass without steps while no hart is runnable; what falls due on the way happens at its time. */
+  skipIdle(untilNs: number): void {
+    this.#advance(untilNs, this.clock.psPerStep);
+  }
+
+  /** Enters an input at the present position. */
+  input(input: PushedInput): void {
+    switch (input.kind) {
+      case 'console': {
+        const device = this.devices.find((d) => d.name === input.device);
+        assert(device?.receive, `input goes to a device that takes it, not '${input.device}'`);
+        device.receive(input.data);
+        break;
+      }
+      case 'clock':
+        this.#advance(input.timeNs, input.psPerStep);
+        break;
+      case 'command':
+        this.#stop = input.command === 'reset' ? { kind: 'reboot' } : { kind: 'power-off', exitCode: 0 };
+        break;
+    }
+  }
+
+  /** The state without memory. */
+  sync(s: StateIO): void {
+    s.part('clock', (part) => this.clock.sync(part));
+    s.part('schedule', (part) => {
+      this.#hart = part.u8('hart', this.#hart);
+      this.#turnStart = part.num('turn-start', this.#turnStart);
+    });
+    s.part('cpu', (part) => this.cpu.sync(part));
+    for (const device of this.devices) s.part(device.name, (part) => device.sync(part));
+  }
+
+  /** Takes the state as it is now; `changed` lists the pages written since the last one. */
+  snapshot(): { snapshot: MachineSnapshot; changed: readonly number[] } {
+    const writer = new StateWriter();
+    this.sync(writer);
+    const state = writer.finish();
+    const { snapshot: pages, changed } = this.pages.snapshot();
+    this.cpu.dropHostAddresses();
+    const digest = this.#digester.finish(pages.sum, state);
+    return { snapshot: { position: this.position, timeNs: this.clock.now(), pages, state, digest }, changed };
+  }
+
+  restore(snapshot: MachineSnapshot): void {
+    this.pages.restore(snapshot.pages);
+    this.restoreState(snapshot.state);
+  }
+
+  /** Takes over the state without memory; the pages have been set already. */
+  restoreState(state: Uint8Array): void {
+    const reader = new StateReader(state);
+    this.sync(reader);
+    assert(reader.done, 'the whole state has been read');
+    this.cpu.dropHostAddresses();
+    this.#stop = null;
+  }
+
+  /** Fires alarms and timers that are due; returns the next deadline, in ns of virtual time. */
+  #settleEvents(): number {
+    this.clock.fireDue();
+    this.cpu.updateTimers();
+    return this.#nextDeadline();
+  }
+
+  #nextDeadline(): number {
+    let next = this.clock.nextDeadline();
+    for (let hart = 0; hart < this.cpu.harts; hart++) next = Math.min(next, this.cpu.timerDeadline(hart));
+    return next;
+  }
+
+  #advance(toNs: number, psPerStep: number): void {
+    for (;;) {
+      const deadline = this.#settleEvents();
+      if (deadline > toNs) break;
+      this.clock.set(deadline);
+    }
+    this.clock.set(toNs, psPerStep);
+    this.#settleEvents();
+  }
+
+  /** Settles whose turn it is. True if another hart is runnable too; null if none is. */
+  #chooseHart(): boolean | null {
+    const { harts } = this.cpu;
+    let runnable = 0;
+    for (let hart = 0; hart < harts; hart++) if (this.cpu.runnable(hart)) runnable |= 1 << hart;
+    if (runnable === 0) return null;
+    while (!(runnable & (1 << this.#hart))) this.#endTurn();
+    return (runnable & ~(1 << this.#hart)) !== 0;
+  }
+
+  #turnIsOver(): boolean {
+    return this.position > this.#turnStart && (this.position - this.#turnStart) % this.#quantum === 0;
+  }
+
+  #endTurn(): void {
+    this.cpu.endTurn(this.#hart);
+    this.#hart = (this.#hart + 1) % this.cpu.harts;
+    this.#turnStart = this.position;
+  }
+
+  #drainJournal(): void {
+    const view = this.#view;
+    const count = view.getInt32(G.journalCount, true);
+    if (count === 0) return;
+    view.setInt32(G.journalCount, 0, true);
+    if (!this.events.journal) return;
+    for (let i = 0; i < count; i++) {
+      const at = JOURNAL_BASE + i * JOURNAL_ENTRY_BYTES;
+      this.events.journal({
+        position: Number(view.getBigInt64(at, true)),
+        kind: JOURNAL_KINDS[view.getUint8(at + 8)],
+        hart: view.getUint8(at + 9),
+        code: Number(view.getBigInt64(at + 16, true)),
+        value: view.getBigUint64(at + 24, true),
+      });
+    }
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * The machine's pages: RAM first, then the blocks of each disk, numbered as one space. A page maps to a frame of the pool, or to none
+ * while it was never touched. A snapshot is another map onto the same frames, shared in chunks with its neighbours.
+ */
+import { assert } from '../base/assert.ts';
+import type { Digester } from './digest.ts';
+import { FramePool } from './frames.ts';
+import { DECODED_TABLE_BASE, PAGE_BYTES, PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_TABLE_BASE } from './layout.ts';
+
+const CHUNK_PAGES = 512;
+
+/** Frames of `CHUNK_PAGES` pages; it holds a reference to each. */
+interface Chunk {
+  readonly frames: Int32Array;
+  references: number;
+}
+
+/** A map of all pages at a moment. Immutable; `release` it when it is no longer needed. */
+export interface PageSnapshot {
+  readonly chunks: readonly (Chunk | null)[];
+  /** Digest of memory and disks. */
+  readonly sum: Uint8Array;
+  /** Hashes of the pages, 16 bytes each, by chunk; shared like the chunks. */
+  readonly hashes: readonly (Uint8Array | null)[];
+}
+
+export class Pages {
+  readonly pool: FramePool;
+  readonly ramPages: number;
+  readonly count: number;
+  readonly #digester: Digester;
+  readonly #frames: Int32Array;
+  readonly #table: Int32Array;
+  readonly #decoded: Int32Array;
+  readonly #flags: Uint8Array;
+  readonly #diskFlags: Uint8Array;
+  /** Pages written since the last snapshot, each once. */
+  #dirty: number[] = [];
+  /** Chunks of the last snapshot that are still what the live map holds. */
+  #clean: (Chunk | null)[];
+  #hashes: (Uint8Array | null)[];
+  #sum = new Uint8Array(16);
+
+  constructor(memory: WebAssembly.Memory, ramPages: number, diskPages: number, digester: Digester) {
+    this.pool = new FramePool(memory);
+    this.ramPages = ramPages;
+    this.count = ramPages + diskPages;
+    this.#digester = digester;
+    this.#frames = new Int32Array(this.count);
+    this.#table = new Int32Array(memory.buffer, PAGE_TABLE_BASE, ramPages);
+    this.#decoded = new Int32Array(memory.buffer, DECODED_TABLE_BASE, ramPages);
+    this.#flags = new Uint8Array(memory.buffer, PAGE_FLAGS_BASE, ramPages);
+    this.#diskFlags = new Uint8Array(diskPages);
+    const chunks = Math.ceil(this.count / CHUNK_PAGES);
+    this.#clean = new Array(chunks).fill(null);
+    this.#hashes = new Array(chunks).fill(null);
+  }
+
+  /** Pages written since the last snapshot. */
+  get dirtyCount(): number {
+    return this.#dirty.length;
+  }
+
+  /** True if the page has storage; one that has not reads as zeros. */
+  present(page: number): boolean {
+    return this.#frames[page] !== 0;
+  }
+
+  /** A page's content for reading; null while it was never touched. */
+  read(page: number): Uint8Array | null {
+    const frame = this.#frames[page];
+    return frame === 0 ? null : this.pool.bytes(frame);
+  }
+
+  /** A page's storage for writing. */
+  write(page: number): Uint8Array {
+    this.touch(page);
+    this.unprotect(page);
+    return this.pool.bytes(this.#frames[page]);
+  }
+
+  /** Gives a page storage. */
+  touch(page: number): void {
+    if (this.#frames[page] !== 0) return;
+    const frame = this.pool.allocate();
+    this.#map(page, frame);
+    this.#setFlags(page, this.#getFlags(page) & ~PAGE_FLAG.protected);
+    this.#markDirty(page);
+  }
+
+  /** Makes a page writable: the content that a snapshot holds stays with the snapshot. */
+  unprotect(page: number): void {
+    const flags = this.#getFlags(page);
+    if (!(flags & PAGE_FLAG.protected)) return;
+    const frame = this.#frames[page];
+    if (this.pool.references(frame) > 1) this.#frames[page] = this.pool.detach(frame);
+    this.#setFlags(page, flags & ~PAGE_FLAG.protected);
+    this.#markDirty(page);
+  }
+
+  /**
+   * The map as it is now. Afterwards every page is protected; whoever holds host addresses for writing must drop them.
+   * `changed` has the pages written since the snapshot before.
+   */
+  snapshot(): { snapshot: PageSnapshot; changed: readonly number[] } {
+    const changed = this.#dirty.sort((a, b) => a - b);
+    const chunks = new Set<number>();
+    for (const page of changed) {
+      chunks.add(Math.floor(page / CHUNK_PAGES));
+      this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.protected);
+    }
+    for (const index of chunks) {
+      const fresh = new Uint8Array(CHUNK_PAGES * 16);
+      const old = this.#hashes[index];
+      if (old) fresh.set(old);
+      this.#hashes[index] = fresh;
+    }
+    const sum = this.#sum.slice();
+    for (const page of changed) {
+      const hashes = this.#hashes[Math.floor(page / CHUNK_PAGES)]!;
+      const at = (page % CHUNK_PAGES) * 16;
+      const before = hashes.slice(at, at + 16);
+      const after = this.#digester.hashPage(this.pool.address(this.#frames[page]));
+      this.#digester.update(sum, page, before.some((b) => b !== 0) ? before : null, after);
+      hashes.set(after, at);
+    }
+    this.#sum = sum;
+    this.#dirty = [];
+    for (const index of chunks) this.#replaceClean(index, this.#copyChunk(index));
+    for (const chunk of this.#clean) if (chunk) chunk.references++;
+    return { snapshot: { chunks: this.#clean.slice(), sum, hashes: this.#hashes.slice() }, changed };
+  }
+
+  /** The 16-byte hash of a page at a snapshot; null for a page that was never touched. */
+  hashAt(snapshot: PageSnapshot, page: number): Uint8Array | null {
+    if (this.frameAt(snapshot, page) === 0) return null;
+    const at = (page % CHUNK_PAGES) * 16;
+    return snapshot.hashes[Math.floor(page / CHUNK_PAGES)]!.subarray(at, at + 16);
+  }
+
+  /** The frame of a page at a snapshot; 0 for none. */
+  frameAt(snapshot: PageSnapshot, page: number): number {
+    return snapshot.chunks[Math.floor(page / CHUNK_PAGES)]?.frames[page % CHUNK_PAGES] ?? 0;
+  }
+
+  /** Makes the live map that of a snapshot. The host addresses of all pages may change. */
+  restore(snapshot: PageSnapshot): void {
+    const dirtyChunks = new Set(this.#dirty.map((page) => Math.floor(page / CHUNK_PAGES)));
+    this.#dirty = [];
+    snapshot.chunks.forEach((chunk, index) => {
+      if (chunk === this.#clean[index] && !dirtyChunks.has(index)) return;
+      const first = index * CHUNK_PAGES;
+      const last = Math.min(first + CHUNK_PAGES, this.count);
+      for (let page = first; page < last; page++) {
+        const frame = chunk ? chunk.frames[page - first] : 0;
+        const old = this.#frames[page];
+        if (frame !== old) {
+          if (frame !== 0) this.pool.retain(frame);
+          if (old !== 0) this.pool.release(old);
+          if (page < this.ramPages) this.#decoded[page] = 0;
+          this.#map(page, frame);
+        } else if (frame !== 0 && page < this.ramPages) {
+          this.#table[page] = this.pool.address(frame);
+        }
+        const watched = this.#getFlags(page) & PAGE_FLAG.watched;
+        const decoded = page < this.ramPages && this.#decoded[page] !== 0 ? PAGE_FLAG.decoded : 0;
+        this.#setFlags(page, watched | decoded | (frame === 0 ? 0 : PAGE_FLAG.protected));
+      }
+      if (chunk) chunk.references++;
+      this.#replaceClean(index, chunk);
+    });
+    this.#hashes = snapshot.hashes.slice();
+    this.#sum = snapshot.sum.slice();
+  }
+
+  release(snapshot: PageSnapshot): void {
+    for (const chunk of snapshot.chunks) if (chunk) this.#releaseChunk(chunk);
+  }
+
+  /** Says that writes to a page are looked at. */
+  watch(page: number): void {
+    this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.watched);
+  }
+
+  #copyChunk(index: number): Chunk {
+    const first = index * CHUNK_PAGES;
+    const frames = new Int32Array(CHUNK_PAGES);
+    frames.set(this.#frames.subarray(first, Math.min(first + CHUNK_PAGES, this.count)));
+    for (const frame of frames) if (frame !== 0) this.pool.retain(frame);
+    return { frames, references: 1 };
+  }
+
+  #replaceClean(index: number, chunk: Chunk | null): void {
+    const old = this.#clean[index];
+    this.#clean[index] = chunk;
+    if (old) this.#releaseChunk(old);
+  }
+
+  #releaseChunk(chunk: Chunk): void {
+    assert(chunk.references > 0, 'a snapshot is released once');
+    if (--chunk.references > 0) return;
+    for (const frame of chunk.frames) if (frame !== 0) this.pool.release(frame);
+  }
+
+  #map(page: number, frame: number): void {
+    this.#frames[page] = frame;
+    if (page < this.ramPages) this.#table[page] = frame === 0 ? 0 : this.pool.address(frame);
+  }
+
+  #markDirty(page: number): void {
+    this.#dirty.push(page);
+  }
+
+  #getFlags(page: number): number {
+    return page < this.ramPages ? this.#flags[page] : this.#diskFlags[page - this.ramPages];
+  }
+
+  #setFlags(page: number, flags: number): void {
+    if (page < this.ramPages) this.#flags[page] = flags;
+    else this.#diskFlags[page - this.ramPages] = flags;
+  }
+}
+
+/** Number of the page that holds an offset. */
+export const pageOf = (offset: number): number => Math.floor(offset / PAGE_BYTES);

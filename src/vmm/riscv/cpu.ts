@@ -1,0 +1,332 @@
+/** The harts: generated code, their state in linear memory, and the host functions that the code calls. */
+import { assert } from '../../base/assert.ts';
+import type { StateIO } from '../../base/state.ts';
+import type { Bus } from '../bus.ts';
+import type { Clock } from '../clock.ts';
+import {
+  CSR_INDEX_BASE,
+  DECODED_BASE,
+  DECODED_PAGE_BYTES,
+  DECODED_PAGES,
+  DECODED_TABLE_BASE,
+  G,
+  HART_STRIDE,
+  HARTS_BASE,
+  PAGE_FLAG,
+  PAGE_FLAGS_BASE,
+  PAGE_TABLE_BASE,
+  RECORD_BYTES,
+  RECORDS_PER_PAGE,
+} from '../layout.ts';
+import type { Pages } from '../pages.ts';
+import { csrIndexTable } from './csr.ts';
+import { clearPage, HANDLER, writeRecord } from './decoder.ts';
+import { DTLB_ENTRIES, H, IRQ, ITLB_ENTRIES, MSTATUS, PRIV, TLB_ENTRY_BYTES } from './hart.ts';
+import { buildInterpreter } from './interpreter.ts';
+
+/** 64-bit registers of a hart that are state, in the order in which they are saved. */
+const STATE_64 = [
+  ...['pc', 'mstatus', 'mip', 'mie', 'mideleg', 'medeleg', 'mtvec', 'mepc', 'mcause', 'mtval', 'mscratch'],
+  ...['mcounteren', 'menvcfg', 'stvec', 'sepc', 'scause', 'stval', 'sscratch', 'scounteren', 'senvcfg', 'satp'],
+  ...['stimecmp', 'cycleOffset', 'instretOffset', 'fetchPage', 'fetchPhysical', 'reservation', 'lines', 'steps'],
+  'traps',
+] as const;
+const STATE_32 = ['privilege', 'fflags', 'frm', 'waiting', 'stopped'] as const;
+type Field = keyof typeof H;
+
+const NANOSECONDS_PER_TICK = 100;
+const STCE = 1n << 63n;
+
+export interface CpuHost {
+  /** An environment call of the supervisor, where the built-in firmware is in use. */
+  sbi(hart: number): void;
+  /** The HTIF word was written. */
+  tohost(): void;
+}
+
+export class RiscvCpu {
+  readonly harts: number;
+  readonly #memory: WebAssembly.Memory;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #table: Int32Array;
+  readonly #flags: Uint8Array;
+  readonly #decoded: Int32Array;
+  readonly #clock: Clock;
+  readonly #pages: Pages;
+  /** RAM page of each decoded page's slot. */
+  readonly #slotPages = new Int32Array(DECODED_PAGES).fill(-1);
+  #slots = 0;
+  #running = -1;
+  readonly #exec: (hart: number, budget: number) => void;
+  readonly #flushTlb: (hart: number) => void;
+  readonly #flushTlbPage: (hart: number, address: bigint) => void;
+  readonly #flushFast: (hart: number) => void;
+  readonly #modeChanged: (hart: number) => void;
+  /** Positions at which each hart's supervisor timer fires, Infinity for none; kept while the timer stays as it is. */
+
+  constructor(memory: WebAssembly.Memory, harts: number, pages: Pages, bus: Bus, clock: Clock, host: CpuHost) {
+    this.harts = harts;
+    this.#memory = memory;
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
+    this.#table = new Int32Array(memory.buffer, PAGE_TABLE_BASE, pages.ramPages);
+    this.#flags = new Uint8Array(memory.buffer, PAGE_FLAGS_BASE, pages.ramPages);
+    this.#decoded = new Int32Array(memory.buffer, DECODED_TABLE_BASE, pages.ramPages);
+    this.#clock = clock;
+    this.#pages = pages;
+    this.#bytes.set(csrIndexTable(), CSR_INDEX_BASE);
+    const hart = () => HARTS_BASE + this.#running * HART_STRIDE;
+    const publish = () => {
+      clock.position = Number(this.#view.getBigInt64(G.sliceEnd, true)) - this.#view.getInt32(hart() + H.budget, true) - 1;
+    };
+    const instance = new WebAssembly.Instance(interpreterModule(), {
+      host: {
+        memory: this.#memory,
+        touch: (page: number) => pages.touch(page),
+        unprotect: (page: number) => pages.unprotect(page),
+        mmioRead: (address: number, size: number) => {
+          publish();
+          return bus.read(address >>> 0, size, this.#view, G.mmioValue) ? 1 : 0;
+        },
+        mmioWrite: (address: number, size: number) => {
+          publish();
+          return bus.write(address >>> 0, size, this.#view, G.mmioValue) ? 1 : 0;
+        },
+        watched: () => host.tohost(),
+        decodePage: (page: number) => this.#decodePage(page),
+        decode: (record: number) => this.#decode(record >>> 0),
+        decodeBits: (record: number, bits: number) => writeRecord(this.#view, record >>> 0, bits >>> 0),
+        sbi: (number: number) => {
+          publish();
+          host.sbi(number);
+        },
+      },
+    });
+    const exported = <T>(name: string) => instance.exports[name] as T;
+    this.#exec = exported('exec');
+    this.#flushTlb = exported('flushTlb');
+    this.#flushTlbPage = exported('flushTlbPage');
+    this.#flushFast = exported('flushFast');
+    this.#modeChanged = exported('modeChanged');
+    for (let n = 0; n < harts; n++) this.reset(n);
+  }
+
+  /** State after reset (privileged specification, 3.4). */
+  reset(hart: number): void {
+    const base = this.base(hart);
+    this.#bytes.fill(0, base, base + H.size);
+    this.#view.setInt32(base + H.number, hart, true);
+    this.#view.setInt32(base + H.privilege, PRIV.M, true);
+    this.set(hart, 'mstatus', MSTATUS.UXL | MSTATUS.SXL);
+    this.set(hart, 'stimecmp', (1n << 64n) - 1n);
+    this.set(hart, 'fetchPage', -1n);
+    this.set(hart, 'reservation', -1n);
+    this.#flushFast(base);
+    this.#modeChanged(base);
+  }
+
+  base(hart: number): number {
+    return HARTS_BASE + hart * HART_STRIDE;
+  }
+  get(hart: number, field: Field): bigint {
+    return this.#view.getBigUint64(this.base(hart) + H[field], true);
+  }
+  set(hart: number, field: Field, value: bigint): void {
+    this.#view.setBigUint64(this.base(hart) + H[field], BigInt.asUintN(64, value), true);
+  }
+  get32(hart: number, field: Field): number {
+    return this.#view.getInt32(this.base(hart) + H[field], true);
+  }
+  set32(hart: number, field: Field, value: number): void {
+    this.#view.setInt32(this.base(hart) + H[field], value, true);
+  }
+  x(hart: number, n: number): bigint {
+    return this.#view.getBigUint64(this.base(hart) + H.x + 8 * n, true);
+  }
+  setX(hart: number, n: number, value: bigint): void {
+    if (n !== 0) this.#view.setBigUint64(this.base(hart) + H.x + 8 * n, BigInt.asUintN(64, value), true);
+  }
+  f(hart: number, n: number): bigint {
+    return this.#view.getBigUint64(this.base(hart) + H.f + 8 * n, true);
+  }
+  pmpAddress(hart: number, n: number): bigint {
+    return this.#view.getBigUint64(this.base(hart) + H.pmpaddr + 8 * n, true);
+  }
+  setPmp(hart: number, n: number, config: number, address: bigint): void {
+    this.#bytes[this.base(hart) + H.pmpcfg + n] = config;
+    this.#view.setBigUint64(this.base(hart) + H.pmpaddr + 8 * n, address, true);
+  }
+  setPrivilege(hart: number, privilege: number): void {
+    this.set32(hart, 'privilege', privilege);
+    this.#modeChanged(this.base(hart));
+  }
+
+  /** Drives an interrupt line of a hart: a bit of mip. */
+  setLine(hart: number, irq: number, level: boolean): void {
+    const bit = 1n << BigInt(irq);
+    const old = this.get(hart, 'lines');
+    const lines = level ? old | bit : old & ~bit;
+    if (lines === old) return;
+    this.set(hart, 'lines', lines);
+    this.leaveSlice();
+  }
+
+  /** Ends the running slice after its present step. */
+  leaveSlice(): void {
+    if (this.#running >= 0) this.set32(this.#running, 'leave', 1);
+  }
+
+  /** True if the hart has something to execute: it does not wait, or an interrupt that it waits for is pending. */
+  runnable(hart: number): boolean {
+    const base = this.base(hart);
+    const view = this.#view;
+    if (view.getInt32(base + H.stopped, true) !== 0) return false;
+    if (view.getInt32(base + H.waiting, true) === 0) return true;
+    // The bits in use are below 12: the low words are enough.
+    const pending = view.getInt32(base + H.mip, true) | view.getInt32(base + H.lines, true);
+    if ((pending & view.getInt32(base + H.mie, true)) === 0) return false;
+    view.setInt32(base + H.waiting, 0, true);
+    return true;
+  }
+
+  /** Runs a hart for at most `budget` steps from the clock's position, which moves on. True if the hart gave up its turn. */
+  run(hart: number, budget: number): boolean {
+    const base = this.base(hart);
+    const view = this.#view;
+    view.setBigInt64(G.sliceEnd, BigInt(this.#clock.position + budget), true);
+    view.setInt32(base + H.yields, 0, true);
+    this.#running = hart;
+    this.#exec(base, budget);
+    this.#running = -1;
+    this.#clock.position =
+      Number(view.getBigInt64(G.sliceEnd, true)) - view.getInt32(base + H.budget, true);
+    return view.getInt32(base + H.yields, true) !== 0;
+  }
+
+  /** The hart's turn is over: another one may come between LR and SC now. */
+  endTurn(hart: number): void {
+    this.set(hart, 'reservation', -1n);
+  }
+
+  /** Virtual time in ns at which the hart's supervisor timer (Sstc) fires; Infinity if it is off or has fired. */
+  timerDeadline(hart: number): number {
+    if (!this.#timerEnabled(hart) || (this.#view.getInt32(this.base(hart) + H.lines, true) & (1 << IRQ.STI)) !== 0) {
+      return Number.POSITIVE_INFINITY;
+    }
+    const low = this.#view.getUint32(this.base(hart) + H.stimecmp, true);
+    const high = this.#view.getUint32(this.base(hart) + H.stimecmp + 4, true);
+    // Beyond 2^53 ns lie more than a hundred days: never.
+    if (high >= 0x20000) return Number.POSITIVE_INFINITY;
+    return (high * 2 ** 32 + low - this.#timeOffset()) * NANOSECONDS_PER_TICK;
+  }
+
+  /** Brings the timer lines up to date with virtual time. */
+  updateTimers(): void {
+    const now = this.#clock.now();
+    const ticks = BigInt(Math.floor(now / NANOSECONDS_PER_TICK) + this.#timeOffset());
+    for (let hart = 0; hart < this.harts; hart++) {
+      this.setLine(hart, IRQ.STI, this.#timerEnabled(hart) && ticks >= this.get(hart, 'stimecmp'));
+    }
+  }
+
+  setTimeOffset(ticks: number): void {
+    this.#view.setBigInt64(G.timeOffset, BigInt(ticks), true);
+    this.leaveSlice();
+  }
+  #timeOffset(): number {
+    return Number(this.#view.getBigInt64(G.timeOffset, true));
+  }
+  #timerEnabled(hart: number): boolean {
+    return (this.#view.getInt32(this.base(hart) + H.menvcfg + 4, true) & Number(STCE >> 32n)) !== 0;
+  }
+
+  flushTlb(hart: number): void {
+    this.#flushTlb(this.base(hart));
+  }
+  flushTlbPage(hart: number, address: bigint): void {
+    this.#flushTlbPage(this.base(hart), BigInt.asIntN(64, address));
+  }
+
+  /** Forgets host addresses: those for writing are wrong after a snapshot, all of them after a restore. */
+  dropHostAddresses(): void {
+    for (let hart = 0; hart < this.harts; hart++) this.#flushFast(this.base(hart));
+  }
+
+  /** Memory of a page was written by someone else than a hart. */
+  pageWritten(page: number): void {
+    const records = this.#decoded[page];
+    if (records !== 0) clearPage(this.#bytes, this.#view, records);
+  }
+
+  sync(s: StateIO): void {
+    for (let hart = 0; hart < this.harts; hart++) s.part(`hart${hart}`, (part) => this.#syncHart(part, hart));
+    this.#view.setBigInt64(G.timeOffset, BigInt(s.num('time-offset', this.#timeOffset())), true);
+  }
+
+  #syncHart(s: StateIO, hart: number): void {
+    const base = this.base(hart);
+    for (let n = 1; n < 32; n++) this.setX(hart, n, s.u64(`x${n}`, this.x(hart, n)));
+    for (let n = 0; n < 32; n++) {
+      this.#view.setBigUint64(base + H.f + 8 * n, s.u64(`f${n}`, this.f(hart, n)), true);
+    }
+    for (const field of STATE_64) this.set(hart, field, s.u64(field, this.get(hart, field)));
+    for (const field of STATE_32) this.set32(hart, field, s.u32(field, this.get32(hart, field)));
+    const block = (name: string, offset: number, length: number) => {
+      const bytes = s.bytes(name, this.#bytes.slice(base + offset, base + offset + length));
+      assert(bytes.length === length, `${name} has ${length} bytes`);
+      this.#bytes.set(bytes, base + offset);
+    };
+    block('pmpcfg', H.pmpcfg, 16);
+    block('pmpaddr', H.pmpaddr, 16 * 8);
+    block('dtlb', H.dtlb, DTLB_ENTRIES * TLB_ENTRY_BYTES);
+    block('itlb', H.itlb, ITLB_ENTRIES * TLB_ENTRY_BYTES);
+    this.#flushFast(base);
+    this.#modeChanged(base);
+  }
+
+  #decodePage(page: number): number {
+    if (this.#slots === DECODED_PAGES) {
+      // Full: start over. Decoding again what is in use costs less than keeping count of what is not.
+      for (const old of this.#slotPages) {
+        this.#decoded[old] = 0;
+        this.#flags[old] &= ~PAGE_FLAG.decoded;
+      }
+      this.#slots = 0;
+    }
+    const slot = this.#slots++;
+    const address = DECODED_BASE + slot * DECODED_PAGE_BYTES;
+    this.#slotPages[slot] = page;
+    this.#decoded[page] = address;
+    clearPage(this.#bytes, this.#view, address);
+    this.#flags[page] |= PAGE_FLAG.decoded;
+    // Stores to the page must come to the slow path from now on.
+    this.dropHostAddresses();
+    return address;
+  }
+
+  #decode(record: number): void {
+    const slot = Math.floor((record - DECODED_BASE) / DECODED_PAGE_BYTES);
+    const half = (record - DECODED_BASE - slot * DECODED_PAGE_BYTES) / RECORD_BYTES;
+    const host = (this.#table[this.#slotPages[slot]] >>> 0) + half * 2;
+    const low = this.#view.getUint16(host, true);
+    if ((low & 3) === 3 && half === RECORDS_PER_PAGE - 1) {
+      this.#view.setInt32(record + 8, low, true);
+      this.#view.setUint16(record + 2, RECORD_BYTES * 2, true);
+      this.#view.setUint16(record, HANDLER.straddle, true);
+    } else {
+      writeRecord(this.#view, record, (low & 3) === 3 ? this.#view.getUint32(host, true) : low);
+    }
+  }
+
+  get pages(): Pages {
+    return this.#pages;
+  }
+}
+
+let compiled: WebAssembly.Module | undefined;
+/** The interpreter is the same for every machine of a process: generated and compiled once. */
+function interpreterModule(): WebAssembly.Module {
+  compiled ??= new WebAssembly.Module(buildInterpreter());
+  return compiled;
+}

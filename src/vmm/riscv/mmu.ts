@@ -1,0 +1,511 @@
+/**
+ * Virtual memory: address translation (privileged specification, 12.3 to 12.5), physical memory protection (3.7), and the slow
+ * paths of loads, stores and fetches.
+ *
+ * Two TLBs of a hart are architectural: the guest can see what they hold, so they are machine state, filled by one rule. A
+ * lookup that misses, or finds too little permission, walks and fills. Beside the data TLB lie fast entries with host
+ * addresses, one set for each way of looking at data (U, S, S with SUM, M): they only ever allow what the
+ * architectural entry allows, so they can vanish at any time without the guest noticing.
+ *
+ * A fast entry: tag of the page for loads (i64), for stores (i64), host address minus virtual address (i32).
+ */
+import { type Expr, i32, i64, load, type Value } from '../codegen/expr.ts';
+import type { Fn } from '../codegen/fn.ts';
+import type { Func, ModuleBuilder } from '../codegen/module.ts';
+import {
+  DECODED_TABLE_BASE,
+  G,
+  PAGE_FLAG,
+  PAGE_FLAGS_BASE,
+  PAGE_TABLE_BASE,
+  RAM_BASE,
+  RECORD_BYTES,
+  RECORDS_PER_PAGE,
+} from '../layout.ts';
+import {
+  CAUSE,
+  DTLB_ENTRIES,
+  FAST_ENTRY_BYTES,
+  FAST_MODE_BYTES,
+  H,
+  ITLB_ENTRIES,
+  MSTATUS,
+  PRIV,
+  TLB_ENTRY_BYTES,
+} from './hart.ts';
+import type { HostFns } from './runtime.ts';
+import type { TrapFns } from './trap.ts';
+
+export interface MmuFns {
+  /** (hart, address, size) -> value, zero-extended. An exception is pending where it failed. */
+  readonly loadSlow: Func;
+  /** (hart, address, size, value). */
+  readonly storeSlow: Func;
+  /** (hart, address, size) -> host address of a word that may be read and written; 0 with an exception pending. */
+  readonly atomicSlow: Func;
+  /** (hart, address) -> physical address, for one that a load or store has just translated. */
+  readonly physicalOf: Func;
+  /** (hart, pc) -> address of the decoded page; 0 with an exception pending. */
+  readonly enterPage: Func;
+  /** (hart) -> address of the decoded page that `fetchPhysical` names. */
+  readonly decodedOf: Func;
+  /** (hart, address) -> the 16 bits there, for the second half of an instruction; checks and raises as a fetch does. */
+  readonly fetchHalf: Func;
+  /** (hart): forgets all translations. */
+  readonly flushTlb: Func;
+  /** (hart, address): forgets those of one page. */
+  readonly flushTlbPage: Func;
+  /** (hart): forgets the host addresses only. */
+  readonly flushFast: Func;
+}
+
+const ACCESS = { read: 0, write: 1, fetch: 2 } as const;
+const PTE = { V: 1n, R: 2n, W: 4n, X: 8n, U: 16n, G: 32n, A: 64n, D: 128n } as const;
+const PPN_MASK = (1n << 44n) - 1n;
+const PAGE_MASK = -4096n;
+/** A TLB entry holds a page table entry, with the page number of its own 4 KiB and the level of the leaf in the top bits. */
+const LEVEL_SHIFT = 56n;
+const physical = (pte: Expr, va: Expr) => pte.shrU(10n).and(PPN_MASK).shl(12n).or(va.and(4095n));
+
+export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuFns {
+  const status = (hart: Expr) => load('i64', hart, H.mstatus);
+  const pageIndex = (pa: Expr) => pa.sub(BigInt(RAM_BASE)).shrU(12n).wrap();
+  const isRam = (pa: Expr) => pa.sub(BigInt(RAM_BASE)).ltU(load('i64', i32(0), G.ramBytes));
+
+  /** (access) raises the access or page fault that belongs to it. */
+  const fault = m.define('fault', ['i32', 'i32', 'i64', 'i32'], null, (f, hart, access, address, isAccessFault) => {
+    const page = access.eq(ACCESS.fetch).select(i32(CAUSE.instructionPage), access.select(i32(15), i32(13)));
+    const denied = access
+      .eq(ACCESS.fetch)
+      .select(i32(CAUSE.instructionAccess), access.select(i32(CAUSE.storeAccess), i32(CAUSE.loadAccess)));
+    f.do(traps.raise, hart, isAccessFault.select(denied, page).extU(), address);
+  });
+
+  /** (hart, pa, size, privilege) -> permissions as bits R=1 W=2 X=4 by physical memory protection. */
+  const protection = m.define('protection', ['i32', 'i64', 'i32', 'i32'], 'i32', (f, hart, pa, size, privilege) => {
+    const index = f.local('i32');
+    const config = f.local('i32');
+    const low = f.local('i64');
+    const high = f.local('i64');
+    const register = f.local('i64');
+    const end = f.let(pa.add(size.extU()));
+    f.set(index, 0);
+    f.set(register, 0n);
+    f.loop((again) => {
+      f.set(config, load('u8', hart.add(index), H.pmpcfg));
+      f.set(low, register.shl(2n));
+      f.set(register, load('i64', hart.add(index.shl(3)), H.pmpaddr));
+      f.if(config.and(0x18).ne(0), () => {
+        f.set(high, register.shl(2n));
+        f.if(config.and(0x18).eq(0x10), () => {
+          f.set(low, register.shl(2n));
+          f.set(high, low.add(4n));
+        });
+        f.if(config.and(0x18).eq(0x18), () => {
+          // NAPOT: trailing ones give the size, 2^(ones + 3) bytes.
+          const ones = f.let(register.not().ctz());
+          const mask = f.let(i64(-1).shl(ones.add(1n)));
+          f.set(low, ones.geU(61n).select(i64(0), register.and(mask).shl(2n)));
+          f.set(high, ones.geU(58n).select(i64(-1), low.add(i64(8).shl(ones))));
+        });
+        f.if(end.gtU(low).and(pa.ltU(high)), () => {
+          f.if(pa.ltU(low).or(end.gtU(high)), () => f.return(0));
+          f.if(privilege.eq(PRIV.M).and(config.and(0x80).eqz()), () => f.return(7));
+          f.return(config.and(7));
+        });
+      });
+      f.set(index, index.add(1));
+      f.brIf(again, index.ltU(16));
+    });
+    f.return(privilege.eq(PRIV.M).select(i32(7), 0));
+  });
+
+  /** Privilege that data accesses have (mstatus.MPRV, 3.1.6.3). */
+  const dataPrivilege = m.define('dataPrivilege', ['i32'], 'i32', (f, hart) => {
+    const privilege = f.let(load('i32', hart, H.privilege));
+    const saved = status(hart).shrU(11n).and(3n).wrap();
+    const modified = privilege.eq(PRIV.M).and(status(hart).and(MSTATUS.MPRV).ne(0n));
+    f.return(modified.select(saved, privilege));
+  });
+
+  /** Whether a page table entry allows the access; says nothing of A and D. */
+  const permits = m.define('permits', ['i32', 'i64', 'i32', 'i32'], 'i32', (f, hart, pte, access, privilege) => {
+    const user = f.let(pte.and(PTE.U).ne(0n));
+    f.if(privilege.eq(PRIV.U), () => f.if(user.eqz(), () => f.return(0)));
+    f.if(privilege.eq(PRIV.S).and(user), () => {
+      f.if(access.eq(ACCESS.fetch).or(status(hart).and(MSTATUS.SUM).eqz()), () => f.return(0));
+    });
+    f.if(access.eq(ACCESS.fetch), () => f.return(pte.and(PTE.X).ne(0n)));
+    f.if(access.eq(ACCESS.write), () => f.return(pte.and(PTE.W).ne(0n)));
+    const readable = status(hart)
+      .and(MSTATUS.MXR)
+      .ne(0n)
+      .select(i64(PTE.R | PTE.X), PTE.R);
+    f.return(pte.and(readable).ne(0n));
+  });
+
+  /** RAM page -> host address, allocated if need be. */
+  const hostPage = m.define('hostPage', ['i32'], 'i32', (f, page) => {
+    const address = f.let(load('i32', page.shl(2), PAGE_TABLE_BASE));
+    f.if(address.eqz(), () => {
+      f.do(host.touch, page);
+      f.set(address, load('i32', page.shl(2), PAGE_TABLE_BASE));
+    });
+    f.return(address);
+  });
+
+  /** Readies a RAM page for a store of `size` bytes at `pa`; returns the host address. */
+  const hostForStore = m.define('hostForStore', ['i64', 'i32'], 'i32', (f, pa, size) => {
+    const page = f.let(pageIndex(pa));
+    const address = f.let(hostPage.call(page));
+    const flags = f.let(load('u8', page, PAGE_FLAGS_BASE));
+    f.if(flags.and(PAGE_FLAG.protected), () => f.do(host.unprotect, page));
+    f.if(flags.and(PAGE_FLAG.decoded), () => {
+      // Records of the halfwords written, and of an instruction that began two bytes before, are decoded anew.
+      const offset = f.let(pa.wrap().and(4095));
+      const first = f.let(offset.shrU(1));
+      f.set(first, first.eqz().select(i32(0), first.sub(1)));
+      const last = f.let(offset.add(size).sub(1).shrU(1));
+      const records = f.let(load('i32', page.shl(2), DECODED_TABLE_BASE));
+      f.fill(records.add(first.mul(RECORD_BYTES)), 0, last.sub(first).add(1).mul(RECORD_BYTES));
+    });
+    f.return(address.add(pa.wrap().and(4095)));
+  });
+
+  const walk = m.define('walk', ['i32', 'i64', 'i32', 'i32'], 'i64', (f, hart, va, access, privilege) => {
+    const satp = f.let(load('i64', hart, H.satp));
+    // Modes 8, 9 and 10 are Sv39, Sv48 and Sv57: three, four and five levels.
+    const level = f.let(satp.shrU(60n).sub(5n));
+    const unused = f.let(i64(52).sub(level.mul(9n)));
+    const table = f.let(satp.and(PPN_MASK).shl(12n));
+    const address = f.local('i64');
+    const pte = f.local('i64');
+    const pageFault = () => {
+      f.do(fault, hart, access, va, 0);
+      f.return(0n);
+    };
+    f.if(va.shl(unused).shrS(unused).ne(va), pageFault);
+    f.loop((again) => {
+      f.set(level, level.sub(1n));
+      const shift = level.mul(9n).add(12n);
+      f.set(address, table.add(va.shrU(shift).and(511n).shl(3n)));
+      f.if(
+        isRam(address)
+          .eqz()
+          .or(protection.call(hart, address, 8, PRIV.S).and(1).eqz()),
+        () => {
+          f.do(fault, hart, access, va, 1);
+          f.return(0n);
+        },
+      );
+      f.set(pte, load('i64', hostPage.call(pageIndex(address)).add(address.wrap().and(4095))));
+      // Bits 54 to 63 belong to extensions that are not here (Svnapot, Svpbmt) and must be zero; W without R is reserved.
+      f.if(pte.and(PTE.V).eqz().or(pte.shrU(54n).ne(0n)), pageFault);
+      f.if(pte.and(PTE.R | PTE.W).eq(PTE.W), pageFault);
+      f.if(pte.and(PTE.R | PTE.X).eqz(), () => {
+        f.if(
+          pte
+            .and(PTE.A | PTE.D | PTE.U)
+            .ne(0n)
+            .or(level.eqz()),
+          pageFault,
+        );
+        f.set(table, pte.shrU(10n).shl(12n));
+        f.br(again);
+      });
+    });
+    f.if(permits.call(hart, pte, access, privilege).eqz(), pageFault);
+    const offsetMask = f.let(i64(1).shl(level.mul(9n)).sub(1n));
+    const ppn = f.let(pte.shrU(10n));
+    f.if(ppn.and(offsetMask).ne(0n), pageFault);
+    // Svadu: the hardware sets A, and D for a store.
+    const wanted = f.let(access.eq(ACCESS.write).select(i64(PTE.A | PTE.D), PTE.A));
+    f.if(pte.and(wanted).ne(wanted), () => {
+      f.if(protection.call(hart, address, 8, PRIV.S).and(2).eqz(), () => {
+        f.do(fault, hart, access, va, 1);
+        f.return(0n);
+      });
+      f.set(pte, pte.or(wanted));
+      f.store('i64', hostForStore.call(address, 8), 0, pte);
+    });
+    f.set(ppn, ppn.or(va.shrU(12n).and(offsetMask)));
+    // The level stays with the entry, above the page number: a flush must know superpages.
+    f.return(ppn.shl(10n).or(pte.and(0xffn)).or(level.shl(LEVEL_SHIFT)));
+  });
+
+  const forgetFast = (f: Fn, hart: Expr, index: Expr) => {
+    const entry = f.let(hart.add(index.mul(FAST_ENTRY_BYTES)));
+    for (let mode = 0; mode < 3; mode++) {
+      f.store('i64', entry, H.fast + mode * FAST_MODE_BYTES, -1n);
+      f.store('i64', entry, H.fast + mode * FAST_MODE_BYTES + 8, -1n);
+    }
+  };
+
+  const tag = (va: Expr) => va.shrU(12n).shl(1n).or(1n);
+  const slot = (va: Expr, entries: number) =>
+    va
+      .shrU(12n)
+      .wrap()
+      .and(entries - 1);
+  const isBare = (hart: Expr, privilege: Expr) => privilege.eq(PRIV.M).or(load('i64', hart, H.satp).shrU(60n).eqz());
+
+  /** (hart, va, access, size) -> physical address, or -1 with an exception pending. The range lies within one page. */
+  const translate = m.define('translate', ['i32', 'i64', 'i32', 'i32'], 'i64', (f, hart, va, access, size) => {
+    const fetch = f.let(access.eq(ACCESS.fetch));
+    const privilege = f.let(fetch.select(load('i32', hart, H.privilege), dataPrivilege.call(hart)));
+    const pa = f.local('i64');
+    f.if(
+      isBare(hart, privilege),
+      () => f.set(pa, va),
+      () => {
+        const index = f.let(fetch.select(slot(va, ITLB_ENTRIES), slot(va, DTLB_ENTRIES)));
+        const entry = f.let(hart.add(fetch.select(i32(H.itlb), i32(H.dtlb))).add(index.mul(TLB_ENTRY_BYTES)));
+        const pte = f.let(load('i64', entry, 8));
+        const usable = load('i64', entry)
+          .eq(tag(va))
+          .and(permits.call(hart, pte, access, privilege));
+        const clean = access.eq(ACCESS.write).and(pte.and(PTE.D).eqz());
+        f.if(usable.eqz().or(clean), () => {
+          f.set(pte, walk.call(hart, va, access, privilege));
+          f.if(pte.eqz(), () => f.return(-1n));
+          f.store('i64', entry, 0, tag(va));
+          f.store('i64', entry, 8, pte);
+          f.if(fetch.eqz(), () => forgetFast(f, hart, index));
+        });
+        f.set(pa, physical(pte, va));
+      },
+    );
+    const need = f.let(i32(1).shl(access));
+    f.if(
+      pa
+        .shrU(56n)
+        .ne(0n)
+        .or(protection.call(hart, pa, size, privilege).and(need).eqz()),
+      () => {
+        f.do(fault, hart, access, va, 1);
+        f.return(-1n);
+      },
+    );
+    f.return(pa);
+  });
+
+  /** (hart, va, pa): after a translated access to RAM, lets the next ones to the page pass quickly. */
+  const fillFast = m.define('fillFast', ['i32', 'i64', 'i64'], null, (f, hart, va, pa) => {
+    const privilege = f.let(dataPrivilege.call(hart));
+    const allowed = f.let(protection.call(hart, pa.and(PAGE_MASK), 4096, privilege));
+    const page = f.let(pageIndex(pa));
+    const index = f.let(slot(va, DTLB_ENTRIES));
+    f.if(isBare(hart, privilege).eqz(), () => {
+      const pte = f.let(load('i64', hart.add(index.mul(TLB_ENTRY_BYTES)), H.dtlb + 8));
+      f.if(permits.call(hart, pte, ACCESS.read, privilege).eqz(), () => f.set(allowed, allowed.and(~1)));
+      const writable = permits.call(hart, pte, ACCESS.write, privilege).and(pte.and(PTE.D).ne(0n));
+      f.if(writable.eqz(), () => f.set(allowed, allowed.and(~2)));
+    });
+    f.if(load('u8', page, PAGE_FLAGS_BASE).ne(0), () => f.set(allowed, allowed.and(~2)));
+    const entry = f.let(load('i32', hart, H.fastTlb).add(index.mul(FAST_ENTRY_BYTES)));
+    const base = f.let(va.and(PAGE_MASK));
+    f.store('i64', entry, 0, allowed.and(1).select(base, -1n));
+    f.store('i64', entry, 8, allowed.and(2).select(base, -1n));
+    f.store('i32', entry, 16, hostPage.call(page).sub(base.wrap()));
+  });
+
+  const readHost = (f: Fn, size: Expr, address: Expr) => {
+    f.if(size.eq(1), () => f.return(load('u8x64', address)));
+    f.if(size.eq(2), () => f.return(load('u16x64', address)));
+    f.if(size.eq(4), () => f.return(load('u32x64', address)));
+    f.return(load('i64', address));
+  };
+
+  /** (hart, pa, size, va): reads RAM or a device, within one page. */
+  const physicalLoad = m.define('physicalLoad', ['i32', 'i64', 'i32', 'i64'], 'i64', (f, hart, pa, size, va) => {
+    f.if(isRam(pa), () => readHost(f, size, f.let(hostPage.call(pageIndex(pa)).add(pa.wrap().and(4095)))));
+    const aligned = pa.wrap().and(size.sub(1)).eqz();
+    f.if(pa.shrU(32n).eqz().and(aligned), () => {
+      f.if(host.mmioRead.call(pa.wrap(), size), () => f.return(load('i64', i32(0), G.mmioValue)));
+    });
+    f.do(fault, hart, ACCESS.read, va, 1);
+    f.return(0n);
+  });
+
+  const physicalStore = m.define(
+    'physicalStore',
+    ['i32', 'i64', 'i32', 'i64', 'i64'],
+    null,
+    (f, hart, pa, size, value, va) => {
+      f.if(isRam(pa), () => {
+        const address = f.let(hostForStore.call(pa, size));
+        f.if(size.eq(1), () => f.store('i64to8', address, 0, value));
+        f.if(size.eq(2), () => f.store('i64to16', address, 0, value));
+        f.if(size.eq(4), () => f.store('i64to32', address, 0, value));
+        f.if(size.eq(8), () => f.store('i64', address, 0, value));
+        f.if(load('u8', pageIndex(pa), PAGE_FLAGS_BASE).and(PAGE_FLAG.watched), () => f.do(host.watched));
+        f.return();
+      });
+      const aligned = pa.wrap().and(size.sub(1)).eqz();
+      f.if(pa.shrU(32n).eqz().and(aligned), () => {
+        f.store('i64', i32(0), G.mmioValue, value);
+        f.if(host.mmioWrite.call(pa.wrap(), size), () => f.return());
+      });
+      f.do(fault, hart, ACCESS.write, va, 1);
+    },
+  );
+
+  const crosses = (va: Expr, size: Value) => va.wrap().and(4095).add(size).gtU(4096);
+
+  const loadSlow = m.define('loadSlow', ['i32', 'i64', 'i32'], 'i64', (f, hart, va, size) => {
+    const value = f.local('i64');
+    f.if(crosses(va, size), () => {
+      const next = f.let(va.or(4095n).add(1n));
+      const head = f.let(next.sub(va).wrap());
+      const first = f.let(translate.call(hart, va, ACCESS.read, head));
+      f.if(first.eq(-1n), () => f.return(0n));
+      const second = f.let(translate.call(hart, next, ACCESS.read, size.sub(head)));
+      f.if(second.eq(-1n), () => f.return(0n));
+      const count = f.let(size);
+      f.set(value, 0n);
+      f.loop((again) => {
+        f.set(count, count.sub(1));
+        const inFirst = f.let(count.ltU(head));
+        const pa = inFirst.select(first.add(count.extU()), second.add(count.sub(head).extU()));
+        f.set(value, value.shl(8n).or(physicalLoad.call(hart, pa, 1, va)));
+        f.brIf(again, count.ne(0));
+      });
+      f.return(value);
+    });
+    const pa = f.let(translate.call(hart, va, ACCESS.read, size));
+    f.if(pa.eq(-1n), () => f.return(0n));
+    f.set(value, physicalLoad.call(hart, pa, size, va));
+    f.if(isRam(pa), () => f.do(fillFast, hart, va, pa));
+    f.return(value);
+  });
+
+  const storeSlow = m.define('storeSlow', ['i32', 'i64', 'i32', 'i64'], null, (f, hart, va, size, value) => {
+    f.if(crosses(va, size), () => {
+      // Both pages must be writable before the first byte is written.
+      const next = f.let(va.or(4095n).add(1n));
+      const head = f.let(next.sub(va).wrap());
+      const first = f.let(translate.call(hart, va, ACCESS.write, head));
+      f.if(first.eq(-1n), () => f.return());
+      const second = f.let(translate.call(hart, next, ACCESS.write, size.sub(head)));
+      f.if(second.eq(-1n), () => f.return());
+      const count = f.local('i32');
+      f.set(count, 0);
+      f.loop((again) => {
+        const pa = count.ltU(head).select(first.add(count.extU()), second.add(count.sub(head).extU()));
+        f.do(physicalStore, hart, pa, 1, value.shrU(count.shl(3).extU()), va);
+        f.set(count, count.add(1));
+        f.brIf(again, count.ltU(size));
+      });
+      f.return();
+    });
+    const pa = f.let(translate.call(hart, va, ACCESS.write, size));
+    f.if(pa.eq(-1n), () => f.return());
+    f.do(physicalStore, hart, pa, size, value, va);
+    f.if(isRam(pa), () => f.do(fillFast, hart, va, pa));
+  });
+
+  const atomicSlow = m.define('atomicSlow', ['i32', 'i64', 'i32'], 'i32', (f, hart, va, size) => {
+    f.if(va.wrap().and(size.sub(1)).ne(0), () => {
+      f.do(traps.raise, hart, BigInt(CAUSE.storeMisaligned), va);
+      f.return(0);
+    });
+    const pa = f.let(translate.call(hart, va, ACCESS.write, size));
+    f.if(pa.eq(-1n), () => f.return(0));
+    f.if(isRam(pa).eqz(), () => {
+      // Devices have no atomic operations (AMONone, 3.6.3).
+      f.do(fault, hart, ACCESS.write, va, 1);
+      f.return(0);
+    });
+    const address = f.let(hostForStore.call(pa, size));
+    f.do(fillFast, hart, va, pa);
+    f.return(address);
+  });
+
+  const physicalOf = m.define('physicalOf', ['i32', 'i64'], 'i64', (f, hart, va) => {
+    f.if(isBare(hart, f.let(dataPrivilege.call(hart))), () => f.return(va));
+    const pte = load('i64', hart.add(slot(va, DTLB_ENTRIES).mul(TLB_ENTRY_BYTES)), H.dtlb + 8);
+    f.return(physical(f.let(pte), va));
+  });
+
+  const decodedOf = m.define('decodedOf', ['i32'], 'i32', (f, hart) => {
+    const page = f.let(pageIndex(load('i64', hart, H.fetchPhysical)));
+    const records = f.let(load('i32', page.shl(2), DECODED_TABLE_BASE));
+    f.if(records.eqz(), () => {
+      f.do(hostPage, page);
+      f.set(records, host.decodePage.call(page));
+    });
+    f.return(records);
+  });
+
+  const enterPage = m.define('enterPage', ['i32', 'i64'], 'i32', (f, hart, pc) => {
+    const pa = f.let(translate.call(hart, pc, ACCESS.fetch, 2));
+    f.if(pa.eq(-1n), () => f.return(0));
+    f.if(isRam(pa).eqz(), () => {
+      f.do(fault, hart, ACCESS.fetch, pc, 1);
+      f.return(0);
+    });
+    f.store('i64', hart, H.fetchPage, pc.and(PAGE_MASK));
+    f.store('i64', hart, H.fetchPhysical, pa.and(PAGE_MASK));
+    f.return(decodedOf.call(hart));
+  });
+
+  const fetchHalf = m.define('fetchHalf', ['i32', 'i64'], 'i32', (f, hart, pc) => {
+    const pa = f.let(translate.call(hart, pc, ACCESS.fetch, 2));
+    f.if(pa.eq(-1n), () => f.return(0));
+    f.if(isRam(pa).eqz(), () => {
+      f.do(fault, hart, ACCESS.fetch, pc, 1);
+      f.return(0);
+    });
+    f.return(load('u16', hostPage.call(pageIndex(pa)).add(pa.wrap().and(4095))));
+  });
+
+  const flushFast = m.define('flushFast', ['i32'], null, (f, hart) => {
+    f.fill(hart.add(H.fast), 0xff, 4 * FAST_MODE_BYTES);
+  });
+
+  const flushTlb = m.define('flushTlb', ['i32'], null, (f, hart) => {
+    f.fill(hart.add(H.dtlb), 0, (DTLB_ENTRIES + ITLB_ENTRIES) * TLB_ENTRY_BYTES);
+    // M-mode's own entries translate nothing, and stay.
+    f.fill(hart.add(H.fast), 0xff, 3 * FAST_MODE_BYTES);
+    f.store('i64', hart, H.fetchPage, -1n);
+  });
+
+  const flushTlbPage = m.define('flushTlbPage', ['i32', 'i64'], null, (f, hart, va) => {
+    f.store('i64', hart, H.fetchPage, -1n);
+    const entry = f.let(hart);
+    const end = f.let(hart.add((DTLB_ENTRIES + ITLB_ENTRIES) * TLB_ENTRY_BYTES));
+    f.loop((again) => {
+      const held = f.let(load('i64', entry, H.dtlb));
+      // An entry of a superpage goes if the address lies anywhere in the superpage.
+      const span = load('i64', entry, H.dtlb + 8)
+        .shrU(LEVEL_SHIFT)
+        .mul(9n)
+        .add(1n);
+      f.if(held.ne(0n).and(held.xor(tag(va)).shrU(span).eqz()), () => {
+        f.store('i64', entry, H.dtlb, 0n);
+        const index = f.let(entry.sub(hart).shrU(4));
+        f.if(index.ltU(DTLB_ENTRIES), () => forgetFast(f, hart, index));
+      });
+      f.set(entry, entry.add(TLB_ENTRY_BYTES));
+      f.brIf(again, entry.ltU(end));
+    });
+  });
+
+  return {
+    loadSlow,
+    storeSlow,
+    atomicSlow,
+    physicalOf,
+    enterPage,
+    decodedOf,
+    fetchHalf,
+    flushTlb,
+    flushTlbPage,
+    flushFast,
+  };
+}
+
+/** Address of the record of a page offset within a decoded page. */
+export function recordOffset(pageOffset: Expr): Expr {
+  return pageOffset.and(RECORDS_PER_PAGE * 2 - 2).shl(3);
+}
