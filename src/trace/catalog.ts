@@ -1,0 +1,296 @@
+/**
+ * What is where in a trace: from its index where it has one, else by walking the chunks. Walking stops at the first
+ * damage and goes back to the last mark, because only up to there is everything present that a replay needs.
+ */
+import { UserError } from '../base/assert.ts';
+import { TraceDamage } from './bytes.ts';
+import {
+  CHUNK_HEADER_BYTES,
+  CHUNK_TYPES,
+  type ChunkHeader,
+  checkChunkHeader,
+  decodeChunkHeader,
+  decodePayload,
+  decodePrefix,
+  decodeTrailer,
+  FORMAT_VERSION,
+  MAX_HEADER_BYTES,
+  PREFIX_BYTES,
+  storedBuffer,
+  TRAILER_BYTES,
+} from './container.ts';
+import { type PlacedChunk, placedBytes } from './encoder.ts';
+import type { TraceSource } from './file.ts';
+import {
+  type CheckpointRecord,
+  checkpointFrom,
+  decode,
+  decodeHeader,
+  endFrom,
+  type Mark,
+  markFrom,
+  type TraceEnd,
+  type TraceHeader,
+  whole,
+} from './schema.ts';
+
+export interface Damage {
+  offset: number;
+  message: string;
+}
+
+export interface Catalog {
+  header: TraceHeader;
+  /** Seeds the checksums of chunk headers. */
+  seed: number;
+  /** Without the index itself; up to the last mark. */
+  chunks: PlacedChunk[];
+  checkpoints: CheckpointRecord[];
+  /** Undefined if the recording was killed, or is still running. */
+  end?: TraceEnd;
+  /** The last position up to which everything is there. */
+  replayable: Mark;
+  damage?: Damage;
+  /** Length of the file up to the last mark, and how many bytes after it are of no use. */
+  keptBytes: number;
+  lostBytes: number;
+  /** Whether the file ends with a good index. */
+  indexed: boolean;
+}
+
+/** Reads header and index. `walk` reads and checks every byte instead of believing the index. */
+export function readCatalog(source: TraceSource, name: string, walk: boolean): Catalog {
+  const { header, seed, start } = readHeader(source, name);
+  if (!walk) {
+    const catalog = readIndexed(source, header, seed, start);
+    if (catalog) return catalog;
+  }
+  return walkChunks(source, name, header, seed, start);
+}
+
+function readHeader(source: TraceSource, name: string) {
+  const bytes = new Uint8Array(PREFIX_BYTES);
+  const got = source.read(bytes, 0);
+  try {
+    const prefix = decodePrefix(bytes.subarray(0, got));
+    if (!prefix)
+      throw new UserError(`${name} is not a trace of Chronovisor: choose a file that 'chronovisor record' wrote`);
+    if (prefix.version > FORMAT_VERSION) {
+      throw new UserError(
+        `${name} was written by a newer Chronovisor (format ${prefix.version}, this one reads up to ${FORMAT_VERSION}): upgrade`,
+      );
+    }
+    if (prefix.version < 1 || prefix.headerBytes > MAX_HEADER_BYTES) {
+      throw new TraceDamage(`a header of format 1 to ${FORMAT_VERSION}, at most ${MAX_HEADER_BYTES} bytes, expected`);
+    }
+    const stored = storedBuffer({ storedBytes: prefix.headerBytes });
+    const found = source.read(stored.subarray(4), PREFIX_BYTES);
+    if (found < prefix.headerBytes) {
+      throw new TraceDamage(`a header of ${prefix.headerBytes} bytes expected, the file ends after ${found}`);
+    }
+    const raw = decodePayload(
+      {
+        type: 'state',
+        codec: 'none',
+        sequence: 0,
+        count: 1,
+        rawBytes: prefix.headerBytes,
+        storedBytes: prefix.headerBytes,
+        first: 0,
+        last: 0,
+        payloadCrc: prefix.headerCrc,
+      },
+      stored,
+    );
+    return { header: decodeHeader(raw), seed: prefix.headerCrc, start: PREFIX_BYTES + prefix.headerBytes };
+  } catch (error) {
+    if (!(error instanceof TraceDamage)) throw error;
+    throw new UserError(
+      `${name}: the header at offset 0 is damaged (${error.message}): nothing can be read from this file`,
+    );
+  }
+}
+
+/** The chunk header at `offset`. */
+export function readChunkHeader(source: TraceSource, offset: number, seed: number): ChunkHeader {
+  const bytes = new Uint8Array(CHUNK_HEADER_BYTES);
+  const got = source.read(bytes, offset);
+  return decodeChunkHeader(bytes.subarray(0, got), seed);
+}
+
+/** The raw data of a chunk, with its checksum checked. */
+export function readPayload(source: TraceSource, offset: number, header: ChunkHeader): Uint8Array {
+  const left = source.size - offset - CHUNK_HEADER_BYTES;
+  if (header.storedBytes > left) {
+    throw new TraceDamage(
+      `${header.storedBytes} bytes of ${header.type} data expected, the file has ${Math.max(0, left)}`,
+    );
+  }
+  const stored = storedBuffer(header);
+  const got = source.read(stored.subarray(4), offset + CHUNK_HEADER_BYTES);
+  if (got < header.storedBytes) throw new TraceDamage(`${header.storedBytes} bytes expected, the file has ${got}`);
+  return decodePayload(header, stored);
+}
+
+/** Undefined if there is no index, or not a good one: then the chunks tell. */
+function readIndexed(source: TraceSource, header: TraceHeader, seed: number, start: number): Catalog | undefined {
+  if (source.size < start + CHUNK_HEADER_BYTES + TRAILER_BYTES) return undefined;
+  const trailer = new Uint8Array(TRAILER_BYTES);
+  source.read(trailer, source.size - TRAILER_BYTES);
+  const indexOffset = decodeTrailer(trailer, seed);
+  if (indexOffset === undefined || !Number.isSafeInteger(indexOffset) || indexOffset < start) return undefined;
+  try {
+    const indexHeader = readChunkHeader(source, indexOffset, seed);
+    if (indexHeader.type !== 'index') return undefined;
+    if (indexOffset + placedBytes(indexHeader) + TRAILER_BYTES !== source.size) return undefined;
+    const fields = decode('Index', readPayload(source, indexOffset, indexHeader));
+    const chunks = chunksFrom(fields, start, indexOffset);
+    const checkpoints = (fields.checkpoints as Record<string, unknown>[]).map(checkpointFrom);
+    const end = endFrom(fields.end as Record<string, unknown>);
+    checkStructure(chunks, checkpoints);
+    const replayable = { position: end.position, timeNs: end.timeNs };
+    const keptBytes = indexOffset;
+    return { header, seed, chunks, checkpoints, end, replayable, keptBytes, lostBytes: 0, indexed: true };
+  } catch (error) {
+    if (error instanceof TraceDamage) return undefined;
+    throw error;
+  }
+}
+
+function chunksFrom(fields: Record<string, unknown>, start: number, indexOffset: number): PlacedChunk[] {
+  const column = (name: string) => fields[name] as unknown[];
+  const types = column('types');
+  for (const name of ['codecs', 'counts', 'rawBytes', 'storedBytes', 'firsts', 'lasts']) {
+    if (column(name).length !== types.length) throw new TraceDamage('index columns of equal length expected');
+  }
+  const [codecs, counts, raws] = [column('codecs'), column('counts'), column('rawBytes')];
+  const [storeds, firsts, lasts] = [column('storedBytes'), column('firsts'), column('lasts')];
+  let offset = start;
+  const chunks = types.map((type, sequence) => {
+    const chunk: PlacedChunk = {
+      type: CHUNK_TYPES[whole(type, 'type') - 1],
+      codec: (['none', 'lz4'] as const)[whole(codecs[sequence], 'codec')],
+      sequence,
+      count: whole(counts[sequence], 'count'),
+      rawBytes: whole(raws[sequence], 'length'),
+      storedBytes: whole(storeds[sequence], 'length'),
+      first: firsts[sequence] as number,
+      last: lasts[sequence] as number,
+      offset,
+    };
+    checkChunkHeader(chunk);
+    offset += placedBytes(chunk);
+    return chunk;
+  });
+  if (offset !== indexOffset) throw new TraceDamage('an index of the whole file expected');
+  return chunks;
+}
+
+/** Streams go forwards, and each checkpoint is where its record says. */
+function checkStructure(chunks: readonly PlacedChunk[], checkpoints: readonly CheckpointRecord[]) {
+  let at = 0;
+  const order = new PositionOrder();
+  for (const chunk of chunks) {
+    order.check(chunk);
+    if (chunk.type === 'checkpoint') checkCheckpointPlace(chunk, checkpoints[at++]);
+  }
+  if (at === 0 || at !== checkpoints.length) throw new TraceDamage('as many checkpoints as checkpoint chunks expected');
+}
+
+function checkCheckpointPlace(chunk: PlacedChunk, record: CheckpointRecord | undefined) {
+  if (!record || record.position !== chunk.first || record.firstChunk >= chunk.sequence) {
+    throw new TraceDamage('a checkpoint record that fits its place expected');
+  }
+}
+
+class PositionOrder {
+  readonly #last = new Map<string, number>();
+  check({ type, first, last }: PlacedChunk) {
+    if (first < (this.#last.get(type) ?? 0)) throw new TraceDamage(`${type} in order of position expected`);
+    this.#last.set(type, last);
+  }
+}
+
+function walkChunks(source: TraceSource, name: string, header: TraceHeader, seed: number, start: number): Catalog {
+  const chunks: PlacedChunk[] = [];
+  const checkpoints: CheckpointRecord[] = [];
+  const order = new PositionOrder();
+  let kept = { chunks: 0, bytes: start, mark: undefined as Mark | undefined };
+  let end: TraceEnd | undefined;
+  let damage: Damage | undefined;
+  let indexed = false;
+  let offset = start;
+  try {
+    while (offset < source.size) {
+      const chunkHeader = readChunkHeader(source, offset, seed);
+      if (chunkHeader.sequence !== chunks.length) {
+        throw new TraceDamage(`chunk ${chunks.length} expected, found chunk ${chunkHeader.sequence}`);
+      }
+      if (end && chunkHeader.type !== 'index') throw new TraceDamage('nothing but an index expected after the end');
+      const payload = readPayload(source, offset, chunkHeader);
+      const { payloadCrc: _, ...placed } = chunkHeader;
+      const chunk = { ...placed, offset };
+      if (chunk.type === 'index') {
+        checkTrailer(source, offset, seed, chunk);
+        indexed = end !== undefined;
+        break;
+      }
+      order.check(chunk);
+      const mark = markOf(chunk, payload, checkpoints);
+      if (chunk.type === 'end') end = endFrom(decode('End', payload));
+      chunks.push(chunk);
+      offset += placedBytes(chunk);
+      if (mark && checkpoints.length > 0) kept = { chunks: chunks.length, bytes: offset, mark };
+    }
+  } catch (error) {
+    if (!(error instanceof TraceDamage)) throw error;
+    damage = { offset, message: error.message };
+  }
+  if (!kept.mark) {
+    const why = damage
+      ? `damaged at offset ${damage.offset}: ${damage.message}`
+      : 'it ends before its first checkpoint';
+    throw new UserError(`${name}: nothing to replay (${why}): record it again`);
+  }
+  chunks.length = kept.chunks;
+  const catalog: Catalog = {
+    header,
+    seed,
+    chunks,
+    checkpoints,
+    replayable: kept.mark,
+    keptBytes: kept.bytes,
+    lostBytes: indexed && !damage ? 0 : source.size - kept.bytes,
+    indexed,
+  };
+  if (end) catalog.end = end;
+  if (damage) catalog.damage = damage;
+  return catalog;
+}
+
+/** The mark that a chunk is, if it is one; checkpoints are collected on the way. */
+function markOf(chunk: PlacedChunk, payload: Uint8Array, checkpoints: CheckpointRecord[]): Mark | undefined {
+  switch (chunk.type) {
+    case 'checkpoint': {
+      const record = checkpointFrom(decode('Checkpoint', payload));
+      checkCheckpointPlace(chunk, record);
+      checkpoints.push(record);
+      return { position: record.position, timeNs: record.timeNs };
+    }
+    case 'mark':
+      return markFrom(decode('Mark', payload));
+    case 'end':
+      return markFrom(endFrom(decode('End', payload)) as unknown as Record<string, unknown>);
+    default:
+      return undefined;
+  }
+}
+
+function checkTrailer(source: TraceSource, indexOffset: number, seed: number, index: PlacedChunk) {
+  const at = indexOffset + placedBytes(index);
+  const trailer = new Uint8Array(TRAILER_BYTES);
+  const got = source.read(trailer, at);
+  if (decodeTrailer(trailer.subarray(0, got), seed) !== indexOffset || at + TRAILER_BYTES !== source.size) {
+    throw new TraceDamage('a trailer as the last bytes of the file expected');
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * The container: a fixed prefix, the header record, then chunks, each with its own header and checksums; last a trailer
+ * that says where the index is. Pure: bytes in, values out.
+ *
+ * All numbers are little-endian. Every byte of a trace is under a CRC-32.
+ */
+import { crc32 } from 'node:zlib';
+import { compress, decompress } from 'lz4-wasm-nodejs';
+import { assert } from '../base/assert.ts';
+import { TraceDamage } from './bytes.ts';
+
+/** The newest format that this version writes and reads. */
+export const FORMAT_VERSION = 1;
+
+export const PREFIX_BYTES = 24;
+export const CHUNK_HEADER_BYTES = 48;
+export const TRAILER_BYTES = 24;
+
+/** Above this a header or chunk is damaged: nothing we write comes near, and a reader must not allocate what a file asks. */
+export const MAX_HEADER_BYTES = 1 << 20;
+export const MAX_CHUNK_BYTES = 64 << 20;
+
+/** Like PNG's: a high byte, a line end of each kind and ^Z show transfers that were not binary. */
+const MAGIC = Uint8Array.of(0x89, 0x43, 0x56, 0x54, 0x0d, 0x0a, 0x1a, 0x0a);
+const CHUNK_MAGIC = 0x6b_68_43_89;
+const TRAILER_MAGIC = 0x64_6e_45_89;
+
+export const CHUNK_TYPES = [
+  'inputs',
+  'journal',
+  'console',
+  'pages',
+  'changes',
+  'state',
+  'checkpoint',
+  'mark',
+  'end',
+  'index',
+] as const;
+export type ChunkType = (typeof CHUNK_TYPES)[number];
+
+const CODECS = ['none', 'lz4'] as const;
+export type Codec = (typeof CODECS)[number];
+
+export interface ChunkHeader {
+  type: ChunkType;
+  codec: Codec;
+  /** Chunks before this one in the file: one left out or put in is noticed. */
+  sequence: number;
+  /** Records inside: inputs, entries, pages, ... */
+  count: number;
+  rawBytes: number;
+  storedBytes: number;
+  /** Positions of the first and the last record. */
+  first: number;
+  last: number;
+  payloadCrc: number;
+}
+
+/** The fixed part of the header; this much stays the same in every future format. */
+export interface Prefix {
+  version: number;
+  headerBytes: number;
+  /** Also the trace's identity: it seeds the checksums of all chunk headers, so that no other trace's chunk fits in. */
+  headerCrc: number;
+}
+
+const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+export function encodePrefix(header: Uint8Array): { bytes: Uint8Array; headerCrc: number } {
+  assert(header.length <= MAX_HEADER_BYTES, `a trace header of ${header.length} bytes`);
+  const bytes = new Uint8Array(PREFIX_BYTES);
+  const headerCrc = crc32(header);
+  const v = view(bytes);
+  bytes.set(MAGIC);
+  v.setUint32(8, FORMAT_VERSION, true);
+  v.setUint32(12, header.length, true);
+  v.setUint32(16, headerCrc, true);
+  v.setUint32(20, crc32(bytes.subarray(0, 20)), true);
+  return { bytes, headerCrc };
+}
+
+/** Undefined if this is no trace at all. The version may be newer than ours: compare it before going on. */
+export function decodePrefix(bytes: Uint8Array): Prefix | undefined {
+  if (bytes.length < PREFIX_BYTES || MAGIC.some((byte, i) => bytes[i] !== byte)) return undefined;
+  const v = view(bytes);
+  if (v.getUint32(20, true) !== crc32(bytes.subarray(0, 20))) throw new TraceDamage('checksum of the header is wrong');
+  return { version: v.getUint32(8, true), headerBytes: v.getUint32(12, true), headerCrc: v.getUint32(16, true) };
+}
+
+/** Compresses where it helps and puts the chunk header in front. */
+export function encodeChunk(
+  type: ChunkType,
+  sequence: number,
+  records: { count: number; first: number; last: number },
+  raw: Uint8Array,
+  seed: number,
+): { bytes: Uint8Array; header: ChunkHeader } {
+  assert(raw.length <= MAX_CHUNK_BYTES, `a ${type} chunk of ${raw.length} bytes`);
+  const packed = raw.length >= 32 ? lz4Compress(raw) : raw;
+  const useLz4 = packed.length < raw.length;
+  const payload = useLz4 ? packed : raw;
+  const header: ChunkHeader = {
+    type,
+    codec: useLz4 ? 'lz4' : 'none',
+    sequence,
+    ...records,
+    rawBytes: raw.length,
+    storedBytes: payload.length,
+    payloadCrc: crc32(payload),
+  };
+  const bytes = new Uint8Array(CHUNK_HEADER_BYTES + payload.length);
+  const v = view(bytes);
+  v.setUint32(0, CHUNK_MAGIC, true);
+  bytes[4] = CHUNK_TYPES.indexOf(type) + 1;
+  bytes[5] = CODECS.indexOf(header.codec);
+  v.setUint32(8, sequence, true);
+  v.setUint32(12, records.count, true);
+  v.setUint32(16, header.rawBytes, true);
+  v.setUint32(20, header.storedBytes, true);
+  v.setFloat64(24, records.first, true);
+  v.setFloat64(32, records.last, true);
+  v.setUint32(40, header.payloadCrc, true);
+  v.setUint32(44, crc32(bytes.subarray(0, 44), seed), true);
+  bytes.set(payload, CHUNK_HEADER_BYTES);
+  return { bytes, header };
+}
+
+export function decodeChunkHeader(bytes: Uint8Array, seed: number): ChunkHeader {
+  const v = view(bytes);
+  if (bytes.length < CHUNK_HEADER_BYTES) {
+    throw new TraceDamage(`a chunk header of ${CHUNK_HEADER_BYTES} bytes expected, ${bytes.length} there`);
+  }
+  if (v.getUint32(0, true) !== CHUNK_MAGIC) throw new TraceDamage('a chunk expected, found other data');
+  if (v.getUint32(44, true) !== crc32(bytes.subarray(0, 44), seed)) {
+    throw new TraceDamage('checksum of the chunk header is wrong');
+  }
+  const header = {
+    type: CHUNK_TYPES[bytes[4] - 1],
+    codec: CODECS[bytes[5]],
+    sequence: v.getUint32(8, true),
+    count: v.getUint32(12, true),
+    rawBytes: v.getUint32(16, true),
+    storedBytes: v.getUint32(20, true),
+    first: v.getFloat64(24, true),
+    last: v.getFloat64(32, true),
+    payloadCrc: v.getUint32(40, true),
+  };
+  checkChunkHeader(header);
+  return header;
+}
+
+/** Bounds everything before it is believed; the same for a header in its place and for its copy in the index. */
+export function checkChunkHeader(h: Omit<ChunkHeader, 'payloadCrc'>) {
+  if (h.type === undefined || h.codec === undefined) throw new TraceDamage('a known chunk type and codec expected');
+  if (h.rawBytes > MAX_CHUNK_BYTES || h.storedBytes > h.rawBytes) {
+    throw new TraceDamage(`a chunk of at most ${MAX_CHUNK_BYTES} bytes expected, found ${h.rawBytes}/${h.storedBytes}`);
+  }
+  // LZ4 cannot do better than 255:1, so a small file cannot ask for much memory.
+  const limit = h.codec === 'none' ? h.storedBytes : h.storedBytes * 256;
+  if (h.rawBytes > limit) throw new TraceDamage(`${h.storedBytes} bytes cannot hold ${h.rawBytes}`);
+  if (!Number.isSafeInteger(h.first) || !Number.isSafeInteger(h.last) || h.first < 0 || h.last < h.first) {
+    throw new TraceDamage(`positions in order expected, found ${h.first}..${h.last}`);
+  }
+}
+
+/** The raw bytes of a stored payload. `stored` must have 4 spare bytes in front of it in its buffer: see `storedBuffer`. */
+export function decodePayload(header: ChunkHeader, buffer: Uint8Array): Uint8Array {
+  const stored = buffer.subarray(4);
+  if (crc32(stored) !== header.payloadCrc) throw new TraceDamage(`checksum of the ${header.type} data is wrong`);
+  if (header.codec === 'none') return stored;
+  // The package wants the raw length in front; the file has it in the chunk header only.
+  view(buffer).setUint32(0, header.rawBytes, true);
+  let raw: Uint8Array;
+  try {
+    raw = decompress(buffer);
+  } catch (error) {
+    throw new TraceDamage(`${header.type} data cannot be decompressed (${String(error)})`);
+  }
+  if (raw.length !== header.rawBytes) throw new TraceDamage(`${header.rawBytes} bytes expected, found ${raw.length}`);
+  return raw;
+}
+
+/** A buffer for `decodePayload`; the stored bytes belong at offset 4. */
+export function storedBuffer(header: { storedBytes: number }): Uint8Array {
+  return new Uint8Array(4 + header.storedBytes);
+}
+
+function lz4Compress(raw: Uint8Array): Uint8Array {
+  // Without the package's length prefix this is a plain LZ4 block.
+  return compress(raw).subarray(4);
+}
+
+export function encodeTrailer(indexOffset: number, seed: number): Uint8Array {
+  const bytes = new Uint8Array(TRAILER_BYTES);
+  const v = view(bytes);
+  v.setUint32(0, TRAILER_MAGIC, true);
+  v.setFloat64(8, indexOffset, true);
+  v.setUint32(20, crc32(bytes.subarray(0, 20), seed), true);
+  return bytes;
+}
+
+/** Where the index chunk is; undefined if these bytes are not this trace's trailer. */
+export function decodeTrailer(bytes: Uint8Array, seed: number): number | undefined {
+  const v = view(bytes);
+  if (bytes.length !== TRAILER_BYTES || v.getUint32(0, true) !== TRAILER_MAGIC) return undefined;
+  if (v.getUint32(20, true) !== crc32(bytes.subarray(0, 20), seed)) return undefined;
+  return v.getFloat64(8, true);
+}

@@ -1,0 +1,284 @@
+/** Turns what is recorded into the bytes of a trace, in order. Pure: the bytes go to a sink. */
+import { assert } from '../base/assert.ts';
+import { ABSENT, encodeChanges, FIRST_CONTENT, HASH_BYTES, type PageChanges, ZERO } from './changes.ts';
+import { type ConsoleBatch, encodeConsole } from './console.ts';
+import {
+  CHUNK_HEADER_BYTES,
+  CHUNK_TYPES,
+  type ChunkHeader,
+  type ChunkType,
+  encodeChunk,
+  encodePrefix,
+  encodeTrailer,
+  MAX_CHUNK_BYTES,
+} from './container.ts';
+import { ContentTable } from './content-table.ts';
+import { encodeInputs, type TimedInput } from './inputs.ts';
+import { encodeJournal, type JournalBatch } from './journal.ts';
+import {
+  type CheckpointRecord,
+  checkWhole,
+  encode,
+  encodeHeader,
+  endFields,
+  type Mark,
+  type TraceEnd,
+  type TraceHeader,
+} from './schema.ts';
+
+export const PAGE_BYTES = 4096;
+
+/** More pages in an LZ4 block compress better, fewer make reading one page cheaper: 128 KiB take about 0.1 ms. */
+const PAGES_PER_CHUNK = 32;
+
+/** Bounds the memory that reading a checkpoint's changes takes at a time: 24 bytes each. */
+const CHANGES_PER_CHUNK = 1 << 16;
+
+export interface Checkpoint extends Mark {
+  /** 16 bytes. */
+  digest: Uint8Array;
+  /** Machine state without its memory. */
+  state: Uint8Array;
+  /** Changed since the previous checkpoint (or existing, for the first): page numbers, ascending. */
+  pages: Uint32Array;
+  /** 16 bytes a page of `pages`. */
+  hashes: Uint8Array;
+  /** 4096 bytes a page of `pages`. */
+  contents: Uint8Array;
+  /** Pages that were there at the previous checkpoint and are no more, ascending. */
+  absent?: Uint32Array;
+}
+
+/** A chunk in its place in the file. */
+export interface PlacedChunk extends Omit<ChunkHeader, 'payloadCrc'> {
+  offset: number;
+}
+
+/** The index record: a copy of the chunk headers, so that a reader need not walk the file. */
+export function encodeIndex(chunks: readonly PlacedChunk[], checkpoints: readonly CheckpointRecord[], end: TraceEnd) {
+  return encode('Index', {
+    types: chunks.map((c) => CHUNK_TYPES.indexOf(c.type) + 1),
+    codecs: chunks.map((c) => (c.codec === 'lz4' ? 1 : 0)),
+    counts: chunks.map((c) => c.count),
+    rawBytes: chunks.map((c) => c.rawBytes),
+    storedBytes: chunks.map((c) => c.storedBytes),
+    firsts: chunks.map((c) => c.first),
+    lasts: chunks.map((c) => c.last),
+    checkpoints,
+    end: endFields(end),
+  });
+}
+
+export class TraceEncoder {
+  readonly #sink: (bytes: Uint8Array) => void;
+  readonly #header: Uint8Array;
+  #seed = 0;
+  #offset = 0;
+  #chunks: PlacedChunk[] = [];
+  #checkpoints: CheckpointRecord[] = [];
+  #counts = { inputs: 0, journal: 0, console: 0 };
+  /** Where everything up to the last mark ends: what a rollback goes back to. */
+  #committed = { offset: 0, chunks: 0, mark: undefined as Mark | undefined };
+  readonly #known = new ContentTable();
+  #nextContent = FIRST_CONTENT;
+  readonly #group = new Uint8Array(PAGES_PER_CHUNK * PAGE_BYTES);
+  #grouped = 0;
+
+  /** If the sink throws, nothing but `rollback` may follow. */
+  constructor(header: TraceHeader, sink: (bytes: Uint8Array) => void) {
+    this.#header = encodeHeader(header);
+    this.#sink = sink;
+  }
+
+  /** Of the last mark or checkpoint; undefined before the first checkpoint, because nothing can be replayed then. */
+  get lastMark(): Mark | undefined {
+    return this.#checkpoints.length > 0 ? this.#committed.mark : undefined;
+  }
+
+  begin() {
+    const prefix = encodePrefix(this.#header);
+    this.#seed = prefix.headerCrc;
+    const bytes = new Uint8Array(prefix.bytes.length + this.#header.length);
+    bytes.set(prefix.bytes);
+    bytes.set(this.#header, prefix.bytes.length);
+    this.#send(bytes);
+    this.#committed.offset = this.#offset;
+  }
+
+  inputs(entries: readonly TimedInput[]) {
+    const count = entries.length;
+    this.#chunk('inputs', encodeInputs(entries), count, entries[0].position, entries[count - 1].position);
+    this.#counts.inputs += count;
+  }
+
+  journal(batch: JournalBatch) {
+    const { positions } = batch;
+    const count = positions.length;
+    this.#chunk('journal', encodeJournal(batch), count, positions[0], positions[count - 1]);
+    this.#counts.journal += count;
+  }
+
+  console(batch: ConsoleBatch) {
+    const { positions } = batch;
+    const count = positions.length;
+    this.#chunk('console', encodeConsole(batch), count, positions[0], positions[count - 1]);
+    this.#counts.console += count;
+  }
+
+  /** Also a mark: everything below its position has been written. */
+  checkpoint(checkpoint: Checkpoint) {
+    checkCheckpoint(checkpoint);
+    const { position, timeNs, digest } = checkpoint;
+    const firstChunk = this.#chunks.length;
+    const firstContent = this.#nextContent;
+    const changes = merge(checkpoint, this.#store(checkpoint));
+    const changedPages = changes.pages.length;
+    let content = firstContent;
+    for (let at = 0; at < changedPages; at += CHANGES_PER_CHUNK) {
+      const part = {
+        pages: changes.pages.subarray(at, at + CHANGES_PER_CHUNK),
+        refs: changes.refs.subarray(at, at + CHANGES_PER_CHUNK),
+        hashes: changes.hashes.subarray(at * HASH_BYTES, (at + CHANGES_PER_CHUNK) * HASH_BYTES),
+      };
+      this.#chunk('changes', encodeChanges(part, content), part.pages.length, position, position);
+      for (const ref of part.refs) content = Math.max(content, ref + 1);
+    }
+    this.#chunk('state', checkpoint.state, 1, position, position);
+    const record: CheckpointRecord = {
+      position,
+      timeNs,
+      digest,
+      changedPages,
+      inputsBefore: this.#counts.inputs,
+      journalBefore: this.#counts.journal,
+      consoleBefore: this.#counts.console,
+      firstChunk,
+    };
+    this.#chunk('checkpoint', encode('Checkpoint', record), 1, position, position);
+    this.#checkpoints.push(record);
+    this.#commit({ position, timeNs });
+  }
+
+  mark(mark: Mark) {
+    this.#chunk('mark', encode('Mark', mark), 1, mark.position, mark.position);
+    this.#commit(mark);
+  }
+
+  end(end: TraceEnd) {
+    this.#chunk('end', encode('End', endFields(end)), 1, end.position, end.position);
+    this.#commit(end);
+  }
+
+  /** After `end`; without it a reader walks the chunks. */
+  index(end: TraceEnd) {
+    const index = encodeIndex(this.#chunks, this.#checkpoints, end);
+    if (index.length > MAX_CHUNK_BYTES) return;
+    const offset = this.#offset;
+    this.#chunk('index', index, 1, end.position, end.position);
+    this.#send(encodeTrailer(offset, this.#seed));
+  }
+
+  /** Forgets what came after the last mark, and returns the length of the file that is left. */
+  rollback(): number {
+    this.#offset = this.#committed.offset;
+    this.#chunks.length = this.#committed.chunks;
+    return this.#offset;
+  }
+
+  /** Stores those contents that the file does not have yet, and returns the content of each page. */
+  #store({ pages, hashes, contents, position }: Checkpoint): Int32Array {
+    const refs = new Int32Array(pages.length);
+    const words = new Uint32Array(hashes.slice().buffer);
+    for (let i = 0; i < pages.length; i++) {
+      const content = contents.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
+      if (isZero(content)) {
+        refs[i] = ZERO;
+        continue;
+      }
+      refs[i] = this.#known.find(words, i * 4);
+      if (refs[i] !== 0) continue;
+      refs[i] = this.#nextContent++;
+      this.#known.add(words, i * 4, refs[i]);
+      this.#group.set(content, this.#grouped++ * PAGE_BYTES);
+      if (this.#grouped === PAGES_PER_CHUNK) this.#sealGroup(position);
+    }
+    if (this.#grouped > 0) this.#sealGroup(position);
+    return refs;
+  }
+
+  #sealGroup(position: number) {
+    const count = this.#grouped;
+    this.#grouped = 0;
+    this.#chunk('pages', this.#group.subarray(0, count * PAGE_BYTES), count, position, position);
+  }
+
+  #commit(mark: Mark) {
+    const { position, timeNs } = mark;
+    this.#committed = { offset: this.#offset, chunks: this.#chunks.length, mark: { position, timeNs } };
+  }
+
+  #chunk(type: ChunkType, raw: Uint8Array, count: number, first: number, last: number) {
+    const sequence = this.#chunks.length;
+    const { bytes, header } = encodeChunk(type, sequence, { count, first, last }, raw, this.#seed);
+    const offset = this.#offset;
+    this.#send(bytes);
+    const { payloadCrc: _, ...placed } = header;
+    this.#chunks.push({ ...placed, offset });
+  }
+
+  #send(bytes: Uint8Array) {
+    this.#sink(bytes);
+    this.#offset += bytes.length;
+  }
+}
+
+/** Bytes that a chunk takes in the file. */
+export function placedBytes(chunk: { storedBytes: number }): number {
+  return CHUNK_HEADER_BYTES + chunk.storedBytes;
+}
+
+/** Checked where the checkpoint is made, too, so that the culprit is on the stack. */
+export function checkCheckpoint({ position, timeNs, digest, state, pages, hashes, contents, absent }: Checkpoint) {
+  checkWhole(position, 'position');
+  checkWhole(timeNs, 'time');
+  assert(digest.length === 16, `a digest of ${digest.length} bytes`);
+  assert(state.length <= MAX_CHUNK_BYTES, `a machine state of ${state.length} bytes`);
+  assert(hashes.length === pages.length * HASH_BYTES, `${hashes.length} bytes of hashes for ${pages.length} pages`);
+  assert(contents.length === pages.length * PAGE_BYTES, `${contents.length} bytes for ${pages.length} pages`);
+  assert(contents.byteOffset % 4 === 0, 'page contents are not aligned');
+  assert(isAscending(pages) && isAscending(absent ?? []), 'changed pages are not ascending');
+}
+
+function isAscending(pages: ArrayLike<number>): boolean {
+  for (let i = 1; i < pages.length; i++) if (pages[i] <= pages[i - 1]) return false;
+  return true;
+}
+
+function isZero(page: Uint8Array): boolean {
+  const words = new Uint32Array(page.buffer, page.byteOffset, PAGE_BYTES / 4);
+  for (let i = 0; i < words.length; i++) if (words[i] !== 0) return false;
+  return true;
+}
+
+/** Changed and absent pages as one ascending list. */
+function merge({ pages, hashes, absent = new Uint32Array() }: Checkpoint, refs: Int32Array): PageChanges {
+  if (absent.length === 0) return { pages, refs, hashes };
+  const count = pages.length + absent.length;
+  const merged: PageChanges = {
+    pages: new Uint32Array(count),
+    refs: new Int32Array(count),
+    hashes: new Uint8Array(count * HASH_BYTES),
+  };
+  let p = 0;
+  let a = 0;
+  for (let i = 0; i < count; i++) {
+    assert(pages[p] !== absent[a], `page ${pages[p]} is both changed and absent`);
+    const isAbsent = p === pages.length || absent[a] < pages[p];
+    merged.pages[i] = isAbsent ? absent[a] : pages[p];
+    merged.refs[i] = isAbsent ? ABSENT : refs[p];
+    if (!isAbsent) merged.hashes.set(hashes.subarray(p * HASH_BYTES, (p + 1) * HASH_BYTES), i * HASH_BYTES);
+    if (isAbsent) a++;
+    else p++;
+  }
+  return merged;
+}

@@ -1,0 +1,96 @@
+/** Inputs as chunk data. They are rare beside everything else, so the schema does all the work. */
+import { assert, unreachable } from '../base/assert.ts';
+import type { Input } from '../vmm/inputs.ts';
+import { TraceDamage } from './bytes.ts';
+import { bytesOf, checkWhole, decode, encode, whole } from './schema.ts';
+
+export interface TimedInput {
+  position: number;
+  input: Input;
+}
+
+const BLOCK_BYTES = 4096;
+
+export function encodeInputs(entries: readonly TimedInput[]): Uint8Array {
+  let position = entries[0].position;
+  const inputs = entries.map((entry) => {
+    const positionDelta = entry.position - position;
+    position = entry.position;
+    return { positionDelta, ...inputFields(entry.input) };
+  });
+  return encode('Inputs', { inputs });
+}
+
+/** Finds what the format cannot hold, before it is too late to say who made it. */
+export function checkInput(input: Input) {
+  switch (input.kind) {
+    case 'clock':
+      checkWhole(input.timeNs, 'clock time');
+      checkWhole(input.psPerStep, 'clock rate');
+      break;
+    case 'block':
+      checkWhole(input.disk, 'disk');
+      checkWhole(input.block, 'block');
+      assert(input.data.length === BLOCK_BYTES, `a disk block of ${input.data.length} bytes`);
+      break;
+    case 'console':
+    case 'entropy':
+    case 'command':
+      break;
+    default:
+      unreachable(input);
+  }
+}
+
+function inputFields(input: Input): object {
+  switch (input.kind) {
+    case 'console':
+      return { console: { device: input.device, data: input.data } };
+    case 'clock':
+      return { clock: { timeNs: input.timeNs, psPerStep: input.psPerStep } };
+    case 'command':
+      return { command: input.command === 'power-off' ? 1 : 2 };
+    case 'entropy':
+      return { entropy: { device: input.device, data: input.data } };
+    case 'block':
+      return { block: { disk: input.disk, block: input.block, data: input.data } };
+  }
+}
+
+interface InputFields {
+  positionDelta: string;
+  console?: { device: string; data: Uint8Array };
+  clock?: { timeNs: string; psPerStep: string };
+  command?: number;
+  entropy?: { device: string; data: Uint8Array };
+  block?: { disk: number; block: string; data: Uint8Array };
+}
+
+export function decodeInputs(bytes: Uint8Array, first: number): TimedInput[] {
+  let position = first;
+  return (decode('Inputs', bytes).inputs as InputFields[]).map((fields) => {
+    position = whole(position + whole(fields.positionDelta, 'position'), 'position');
+    return { position, input: inputFrom(fields) };
+  });
+}
+
+function inputFrom(fields: InputFields): Input {
+  if (fields.console) {
+    return { kind: 'console', device: fields.console.device, data: bytesOf(fields.console.data) };
+  }
+  if (fields.clock) {
+    const { timeNs, psPerStep } = fields.clock;
+    return { kind: 'clock', timeNs: whole(timeNs, 'clock time'), psPerStep: whole(psPerStep, 'clock rate') };
+  }
+  if (fields.command === 1) return { kind: 'command', command: 'power-off' };
+  if (fields.command === 2) return { kind: 'command', command: 'reset' };
+  if (fields.entropy) {
+    return { kind: 'entropy', device: fields.entropy.device, data: bytesOf(fields.entropy.data) };
+  }
+  if (fields.block) {
+    const data = bytesOf(fields.block.data);
+    if (data.length !== BLOCK_BYTES) throw new TraceDamage(`a disk block of 4096 bytes expected, found ${data.length}`);
+    return { kind: 'block', disk: fields.block.disk, block: whole(fields.block.block, 'block'), data };
+  }
+  throw new TraceDamage('an input of a known kind expected');
+}

@@ -1,0 +1,132 @@
+/**
+ * Encoder and file together, and what happens when the disk fails: the file goes back to the last mark, takes an end
+ * record if there is room for one, and whatever comes later is dropped.
+ */
+import { UserError } from '../base/assert.ts';
+import type { ConsoleBatch } from './console.ts';
+import { type Checkpoint, TraceEncoder } from './encoder.ts';
+import { explain, type TraceFile } from './file.ts';
+import type { TimedInput } from './inputs.ts';
+import type { JournalBatch } from './journal.ts';
+import type { Mark, TraceEnd, TraceHeader } from './schema.ts';
+
+export type TraceRecord =
+  | { kind: 'inputs'; entries: TimedInput[] }
+  | { kind: 'journal'; batch: JournalBatch }
+  | { kind: 'console'; batch: ConsoleBatch }
+  | { kind: 'checkpoint'; checkpoint: Checkpoint }
+  | { kind: 'mark'; mark: Mark };
+
+/** Writing the trace failed; `code` is the system's, such as 'ENOSPC'. */
+export class TraceWriteError extends UserError {
+  override name = 'TraceWriteError';
+  readonly code: string;
+  constructor(message: string, code: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const FULL = ['ENOSPC', 'EDQUOT', 'EFBIG'];
+
+export interface StoreOptions {
+  /** For messages. */
+  name: string;
+  /** Writing beyond this fails as if the disk were full. */
+  maxBytes?: number;
+  /** Called once, when there is something to replay. */
+  onFirstMark?: () => void;
+}
+
+export class TraceStore {
+  readonly #file: TraceFile;
+  readonly #encoder: TraceEncoder;
+  readonly #options: StoreOptions;
+  #published = false;
+  bytesWritten = 0;
+  /** Once set, records are dropped. */
+  failed: TraceWriteError | undefined;
+
+  constructor(file: TraceFile, header: TraceHeader, options: StoreOptions) {
+    this.#file = file;
+    this.#options = options;
+    this.#encoder = new TraceEncoder(header, (bytes) => this.#write(bytes));
+    this.#attempt(() => this.#encoder.begin());
+  }
+
+  add(record: TraceRecord) {
+    if (this.failed) return;
+    this.#attempt(() => {
+      this.#encode(record);
+      if (!this.#published && this.#encoder.lastMark) {
+        this.#published = true;
+        this.#options.onFirstMark?.();
+      }
+    });
+  }
+
+  /** Closes the file and returns the end that it got; undefined if it holds nothing to replay. */
+  close(wanted: TraceEnd): TraceEnd | undefined {
+    let end: TraceEnd | undefined = wanted;
+    if (!this.failed) this.#attempt(() => this.#encoder.end(wanted));
+    if (this.failed) {
+      end = this.#failedEnd();
+      if (end) this.#attempt(() => this.#encoder.end(end!));
+    }
+    // Where the index does not fit, the end record still does: a reader walks the chunks.
+    if (end) this.#attempt(() => this.#encoder.index(end!));
+    this.#attempt(() => this.#file.close());
+    return this.#published ? end : undefined;
+  }
+
+  #failedEnd(): TraceEnd | undefined {
+    const mark = this.#encoder.lastMark;
+    if (!mark || !this.failed) return undefined;
+    return { ...mark, reason: FULL.includes(this.failed.code) ? 'disk-full' : 'error' };
+  }
+
+  #encode(record: TraceRecord) {
+    switch (record.kind) {
+      case 'inputs':
+        return this.#encoder.inputs(record.entries);
+      case 'journal':
+        return this.#encoder.journal(record.batch);
+      case 'console':
+        return this.#encoder.console(record.batch);
+      case 'checkpoint':
+        return this.#encoder.checkpoint(record.checkpoint);
+      case 'mark':
+        return this.#encoder.mark(record.mark);
+    }
+  }
+
+  #write(bytes: Uint8Array) {
+    const { maxBytes = Infinity } = this.#options;
+    if (this.bytesWritten + bytes.length > maxBytes) {
+      throw Object.assign(new Error(`the trace would grow beyond ${maxBytes} bytes`), { code: 'EFBIG' });
+    }
+    this.#file.write(bytes, this.bytesWritten);
+    this.bytesWritten += bytes.length;
+  }
+
+  #attempt(action: () => void): boolean {
+    try {
+      action();
+      return true;
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'EUNKNOWN';
+      const reason = code === 'EFBIG' && error instanceof Error ? error.message : explain(error);
+      this.failed ??= new TraceWriteError(`cannot write ${this.#options.name}: ${reason}`, code);
+      this.#rollback();
+      return false;
+    }
+  }
+
+  /** If even this fails, the bytes after the last mark stay, and a reader leaves them out. */
+  #rollback() {
+    this.bytesWritten = this.#encoder.rollback();
+    try {
+      this.#file.truncate(this.bytesWritten);
+    } catch {}
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * The thread that compresses and writes. It gets records from a `TraceWriter` in order, and tells how far it is through
+ * shared memory, so that a recorder in the middle of a long slice can see it without going back to its event loop.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { DiskFile, discard, publish } from './file.ts';
+import { TraceStore } from './store.ts';
+import { PROGRESS, type WorkerMessage, type WorkerStart } from './writer-protocol.ts';
+
+function serve({ file, header, maxBytes, progress, replies }: WorkerStart) {
+  const counters = new BigInt64Array(progress);
+  const store = new TraceStore(new DiskFile(file.fd), header, {
+    name: file.path,
+    maxBytes,
+    onFirstMark: () => publish(file),
+  });
+  let told = false;
+  const report = (bytesDone: number) => {
+    if (store.failed && !told) {
+      told = true;
+      // The message goes first: who sees the flag finds it waiting.
+      replies.postMessage({ kind: 'failed', message: store.failed.message, code: store.failed.code });
+      Atomics.store(counters, PROGRESS.failed, 1n);
+    }
+    Atomics.store(counters, PROGRESS.bytesWritten, BigInt(store.bytesWritten));
+    Atomics.add(counters, PROGRESS.bytesDone, BigInt(bytesDone));
+    Atomics.notify(counters, PROGRESS.bytesDone);
+  };
+  report(0);
+  parentPort!.on('message', (message: WorkerMessage) => {
+    switch (message.kind) {
+      case 'record':
+        store.add(message.record);
+        report(message.bytes);
+        break;
+      case 'drain':
+        replies.postMessage({ kind: 'drained' });
+        break;
+      case 'close': {
+        const end = store.close(message.end);
+        if (!end) discard(file);
+        report(0);
+        replies.postMessage({ kind: 'closed', end });
+        parentPort!.close();
+        break;
+      }
+    }
+  });
+}
+
+serve(workerData as WorkerStart);

@@ -1,0 +1,234 @@
+/** A seeded recording, as data: what the trace tests write and expect to read back. */
+import { Random } from '../../src/base/random.ts';
+import type { ConsoleBatch, ConsoleRun } from '../../src/trace/console.ts';
+import type { Checkpoint } from '../../src/trace/encoder.ts';
+import { MemorySource, type TraceFile } from '../../src/trace/file.ts';
+import type { TimedInput } from '../../src/trace/inputs.ts';
+import { JOURNAL_KINDS, type JournalBatch, type JournalEntry } from '../../src/trace/journal.ts';
+import { TraceReader } from '../../src/trace/reader.ts';
+import type { TraceEnd, TraceHeader } from '../../src/trace/schema.ts';
+import { type TraceRecord, TraceStore } from '../../src/trace/store.ts';
+import type { Input } from '../../src/vmm/inputs.ts';
+
+export const HEADER: TraceHeader = {
+  productVersion: '0.1.0',
+  createdMs: 1_790_000_000_123,
+  machine: {
+    isa: 'riscv64',
+    harts: 4,
+    memoryBytes: 2 ** 31,
+    psPerStep: 1000,
+    quantum: 20_000,
+    clockMode: 'host',
+    console: 'uart0',
+    boot: { kind: 'linux', kernel: 'vmlinux', append: 'console=ttyS0 quiet', bios: '' },
+    disks: [{ name: 'root.img', sizeBytes: 2 ** 40, readOnly: false }],
+    rtcOffsetNs: 1_790_000_000_123_456_789n,
+    pageBytes: 4096,
+  },
+  notes: [['kernel release', '6.12 ☃']],
+};
+
+export interface Sample {
+  inputs: TimedInput[];
+  journal: JournalEntry[];
+  runs: ConsoleRun[];
+  checkpoints: Checkpoint[];
+  /** Everything in the order of recording, a flush at the end of each round. */
+  records: TraceRecord[];
+  end: TraceEnd;
+}
+
+const bytes = (random: Random, length: number) => Uint8Array.from({ length }, () => random.below(256));
+
+function input(random: Random): Input {
+  switch (random.below(6)) {
+    case 0:
+      return { kind: 'clock', timeNs: random.below(2 ** 32) * 1000, psPerStep: random.below(3000) };
+    case 1:
+      return { kind: 'command', command: random.pick(['power-off', 'reset'] as const) };
+    case 2:
+      return { kind: 'entropy', device: 'rng', data: bytes(random, random.below(40)) };
+    case 3:
+      return { kind: 'block', disk: 0, block: random.below(2 ** 30), data: bytes(random, 4096) };
+    default:
+      return { kind: 'console', device: 'uart0', data: bytes(random, random.below(3)) };
+  }
+}
+
+/** Page contents that repeat (so that they are found again), with zero pages among them. */
+function page(random: Random): { hash: Uint8Array; content: Uint8Array } {
+  const kind = random.below(40);
+  const content = new Uint8Array(4096);
+  if (kind > 0) for (let i = 0; i < 400; i++) content[i * 7] = (kind * i) >> 2;
+  return { hash: new Uint8Array(16).fill(kind), content };
+}
+
+function checkpoint(random: Random, position: number): Checkpoint {
+  const count = random.below(70);
+  const numbers = new Set(Array.from({ length: count }, () => random.u32()));
+  const pages = Uint32Array.from(numbers).sort();
+  const absent = pages.filter((_, i) => i % 9 === 4);
+  const present = pages.filter((_, i) => i % 9 !== 4);
+  const made = Array.from(present, () => page(random));
+  return {
+    position,
+    timeNs: position * 2,
+    digest: bytes(random, 16),
+    state: bytes(random, random.below(3000)),
+    pages: present,
+    hashes: new Uint8Array(Buffer.concat(made.map((m) => m.hash))),
+    contents: new Uint8Array(Buffer.concat(made.map((m) => m.content))),
+    absent,
+  };
+}
+
+export function makeSample(seed: number, rounds = 5): Sample {
+  const random = new Random(seed);
+  const sample: Sample = {
+    inputs: [],
+    journal: [],
+    runs: [],
+    checkpoints: [],
+    records: [],
+    end: { position: 0, timeNs: 0, reason: 'power-off', exitCode: -3 },
+  };
+  let position = 0;
+  const advance = () => {
+    position += random.below(4) === 0 ? 0 : random.below(random.pick([100, 1e6, 2 ** 40]));
+    return position;
+  };
+  for (let round = 0; round < rounds; round++) {
+    if (round % 2 === 0) {
+      const taken = checkpoint(random, position);
+      sample.checkpoints.push(taken);
+      sample.records.push({ kind: 'checkpoint', checkpoint: taken });
+    }
+    const [inputs, journal, runs]: [TimedInput[], JournalEntry[], ConsoleRun[]] = [[], [], []];
+    for (let i = random.below(60); i > 0; i--) {
+      advance();
+      const what = random.below(3);
+      if (what === 0) inputs.push({ position, input: input(random) });
+      if (what === 1) {
+        journal.push({
+          position,
+          hart: random.below(8),
+          kind: random.pick(JOURNAL_KINDS),
+          code: random.pick([5, 9, 0xffffffff]),
+          value: random.pick([0n, random.u64(), 0xffffffff80001234n, 2n ** 64n - 1n]),
+        });
+      }
+      if (what === 2)
+        runs.push({ position, device: random.pick(['uart0', 'hvc0']), bytes: bytes(random, 1 + random.below(9)) });
+    }
+    if (inputs.length) sample.records.push({ kind: 'inputs', entries: inputs });
+    if (journal.length) sample.records.push({ kind: 'journal', batch: journalBatch(journal) });
+    if (runs.length) sample.records.push({ kind: 'console', batch: consoleBatch(runs) });
+    sample.records.push({ kind: 'mark', mark: { position, timeNs: position * 2 } });
+    sample.inputs.push(...inputs);
+    sample.journal.push(...journal);
+    sample.runs.push(...runs);
+  }
+  sample.end = { ...sample.end, position, timeNs: position * 2 };
+  return sample;
+}
+
+export function journalBatch(entries: readonly JournalEntry[]): JournalBatch {
+  return {
+    positions: Float64Array.from(entries, (e) => e.position),
+    kinds: Uint8Array.from(entries, (e) => JOURNAL_KINDS.indexOf(e.kind)),
+    harts: Uint8Array.from(entries, (e) => e.hart),
+    codes: Uint32Array.from(entries, (e) => e.code),
+    values: BigUint64Array.from(entries, (e) => e.value),
+  };
+}
+
+function consoleBatch(runs: readonly ConsoleRun[]): ConsoleBatch {
+  const devices = [...new Set(runs.map((r) => r.device))];
+  return {
+    devices,
+    positions: Float64Array.from(runs, (r) => r.position),
+    lengths: Uint32Array.from(runs, (r) => r.bytes.length),
+    deviceIndexes: Uint8Array.from(runs, (r) => devices.indexOf(r.device)),
+    data: new Uint8Array(Buffer.concat(runs.map((r) => r.bytes))),
+  };
+}
+
+/** A file in memory that can be full. */
+export class MemoryFile implements TraceFile {
+  #bytes = Buffer.alloc(1 << 20);
+  length = 0;
+  closed = false;
+  readonly room: number;
+  constructor(room = Infinity) {
+    this.room = room;
+  }
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.#bytes.subarray(0, this.length));
+  }
+  write(bytes: Uint8Array, offset: number) {
+    // Like a real disk: as much as fits is written before the error.
+    const fits = Math.min(bytes.length, Math.max(0, this.room - offset));
+    while (offset + fits > this.#bytes.length)
+      this.#bytes = Buffer.concat([this.#bytes, Buffer.alloc(this.#bytes.length)]);
+    this.#bytes.set(bytes.subarray(0, fits), offset);
+    this.length = Math.max(this.length, offset + fits);
+    if (fits < bytes.length) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+  }
+  truncate(length: number) {
+    this.length = Math.min(this.length, length);
+  }
+  close() {
+    this.closed = true;
+  }
+}
+
+export function writeSample(
+  sample: Sample,
+  file = new MemoryFile(),
+): { file: MemoryFile; store: TraceStore; end: TraceEnd | undefined } {
+  const store = new TraceStore(file, HEADER, { name: 'test.trace' });
+  for (const record of sample.records) store.add(record);
+  const end = store.close(sample.end);
+  return { file, store, end };
+}
+
+export const open = (data: Uint8Array, check = false) =>
+  new TraceReader(new MemorySource(data), 'test.trace', { check });
+
+/** Everything in a trace, in a form that can be compared. */
+export function readAll(reader: TraceReader) {
+  return {
+    header: reader.header,
+    inputs: [...reader.inputs()],
+    journal: [...reader.journal()],
+    runs: [...reader.consoleOutput()],
+    checkpoints: reader.checkpoints.map((c) => ({ ...c, state: reader.state(c), pages: readPages(reader, c.index) })),
+  };
+}
+
+function readPages(reader: TraceReader, index: number) {
+  const { pages, refs, hashes } = reader.changes(reader.checkpoints[index]);
+  return Array.from(pages, (page, i) => {
+    const content = new Uint8Array(4096);
+    if (refs[i] >= 0) reader.page(refs[i], content);
+    return { page, absent: refs[i] < 0, hash: hashes.slice(i * 16, i * 16 + 16), content };
+  });
+}
+
+/** The same, out of what was recorded. */
+export function expectedPages({ pages, hashes, contents, absent = new Uint32Array() }: Checkpoint) {
+  const present = Array.from(pages, (page, i) => ({
+    page,
+    absent: false,
+    hash: hashes.slice(i * 16, i * 16 + 16),
+    content: contents.slice(i * 4096, (i + 1) * 4096),
+  }));
+  const gone = Array.from(absent, (page) => ({
+    page,
+    absent: true,
+    hash: new Uint8Array(16),
+    content: new Uint8Array(4096),
+  }));
+  return [...present, ...gone].sort((a, b) => a.page - b.page);
+}
