@@ -2,17 +2,20 @@
  * What is where in a trace: from its index where it has one, else by walking the chunks. Walking stops at the first
  * damage and goes back to the last mark, because only up to there is everything present that a replay needs.
  */
+import { crc32 } from 'node:zlib';
 import { UserError } from '../base/assert.ts';
-import { TraceDamage } from './bytes.ts';
+import { ByteReader, TraceDamage } from './bytes.ts';
 import {
   CHUNK_HEADER_BYTES,
   CHUNK_TYPES,
   type ChunkHeader,
+  CODECS,
   checkChunkHeader,
+  checkStored,
   decodeChunkHeader,
-  decodePayload,
   decodePrefix,
   decodeTrailer,
+  decompressPayload,
   FORMAT_VERSION,
   MAX_HEADER_BYTES,
   PREFIX_BYTES,
@@ -31,7 +34,6 @@ import {
   markFrom,
   type TraceEnd,
   type TraceHeader,
-  whole,
 } from './schema.ts';
 
 export interface Damage {
@@ -83,26 +85,13 @@ function readHeader(source: TraceSource, name: string) {
     if (prefix.version < 1 || prefix.headerBytes > MAX_HEADER_BYTES) {
       throw new TraceDamage(`a header of format 1 to ${FORMAT_VERSION}, at most ${MAX_HEADER_BYTES} bytes, expected`);
     }
-    const stored = storedBuffer({ storedBytes: prefix.headerBytes });
-    const found = source.read(stored.subarray(4), PREFIX_BYTES);
-    if (found < prefix.headerBytes) {
-      throw new TraceDamage(`a header of ${prefix.headerBytes} bytes expected, the file ends after ${found}`);
+    const stored = new Uint8Array(prefix.headerBytes);
+    const found = source.read(stored, PREFIX_BYTES);
+    if (found < stored.length) {
+      throw new TraceDamage(`a header of ${stored.length} bytes expected, the file ends after ${found}`);
     }
-    const raw = decodePayload(
-      {
-        type: 'state',
-        codec: 'none',
-        sequence: 0,
-        count: 1,
-        rawBytes: prefix.headerBytes,
-        storedBytes: prefix.headerBytes,
-        first: 0,
-        last: 0,
-        payloadCrc: prefix.headerCrc,
-      },
-      stored,
-    );
-    return { header: decodeHeader(raw), seed: prefix.headerCrc, start: PREFIX_BYTES + prefix.headerBytes };
+    if (crc32(stored) !== prefix.headerCrc) throw new TraceDamage('its checksum is wrong');
+    return { header: decodeHeader(stored), seed: prefix.headerCrc, start: PREFIX_BYTES + prefix.headerBytes };
   } catch (error) {
     if (!(error instanceof TraceDamage)) throw error;
     throw new UserError(
@@ -120,16 +109,23 @@ export function readChunkHeader(source: TraceSource, offset: number, seed: numbe
 
 /** The raw data of a chunk, with its checksum checked. */
 export function readPayload(source: TraceSource, offset: number, header: ChunkHeader): Uint8Array {
+  return decompressPayload(header, readStored(source, offset, header));
+}
+
+/** The stored data of a chunk, checked, at offset 4 of the result. */
+function readStored(source: TraceSource, offset: number, header: ChunkHeader): Uint8Array {
   const left = source.size - offset - CHUNK_HEADER_BYTES;
   if (header.storedBytes > left) {
     throw new TraceDamage(
       `${header.storedBytes} bytes of ${header.type} data expected, the file has ${Math.max(0, left)}`,
     );
   }
-  const stored = storedBuffer(header);
-  const got = source.read(stored.subarray(4), offset + CHUNK_HEADER_BYTES);
+  const buffer = storedBuffer(header);
+  const stored = buffer.subarray(4);
+  const got = source.read(stored, offset + CHUNK_HEADER_BYTES);
   if (got < header.storedBytes) throw new TraceDamage(`${header.storedBytes} bytes expected, the file has ${got}`);
-  return decodePayload(header, stored);
+  checkStored(header, stored);
+  return buffer;
 }
 
 /** Undefined if there is no index, or not a good one: then the chunks tell. */
@@ -143,10 +139,12 @@ function readIndexed(source: TraceSource, header: TraceHeader, seed: number, sta
     const indexHeader = readChunkHeader(source, indexOffset, seed);
     if (indexHeader.type !== 'index') return undefined;
     if (indexOffset + placedBytes(indexHeader) + TRAILER_BYTES !== source.size) return undefined;
-    const fields = decode('Index', readPayload(source, indexOffset, indexHeader));
-    const chunks = chunksFrom(fields, start, indexOffset);
-    const checkpoints = (fields.checkpoints as Record<string, unknown>[]).map(checkpointFrom);
-    const end = endFrom(fields.end as Record<string, unknown>);
+    if (indexHeader.rawBytes > indexBytesMax(indexOffset)) return undefined;
+    const reader = new ByteReader(readPayload(source, indexOffset, indexHeader));
+    const chunks = chunksFrom(reader, start, indexOffset);
+    const checkpoints: CheckpointRecord[] = [];
+    while (reader.nextIs(8)) checkpoints.push(checkpointFrom(decode('Checkpoint', reader.field(8))));
+    const end = endFrom(decode('End', reader.field(9)));
     checkStructure(chunks, checkpoints);
     const replayable = { position: end.position, timeNs: end.timeNs };
     const keptBytes = indexOffset;
@@ -157,31 +155,36 @@ function readIndexed(source: TraceSource, header: TraceHeader, seed: number, sta
   }
 }
 
-function chunksFrom(fields: Record<string, unknown>, start: number, indexOffset: number): PlacedChunk[] {
-  const column = (name: string) => fields[name] as unknown[];
-  const types = column('types');
-  for (const name of ['codecs', 'counts', 'rawBytes', 'storedBytes', 'firsts', 'lasts']) {
-    if (column(name).length !== types.length) throw new TraceDamage('index columns of equal length expected');
-  }
-  const [codecs, counts, raws] = [column('codecs'), column('counts'), column('rawBytes')];
-  const [storeds, firsts, lasts] = [column('storedBytes'), column('firsts'), column('lasts')];
+/** A chunk takes at least its header in the file, and at most 45 bytes in the index; a checkpoint has two chunks. */
+function indexBytesMax(indexOffset: number): number {
+  return 1024 + (indexOffset / CHUNK_HEADER_BYTES) * 128;
+}
+
+/** The index's columns, read by hand: a long recording has hundreds of thousands of chunks. */
+function chunksFrom(reader: ByteReader, start: number, indexOffset: number): PlacedChunk[] {
+  const [types, codecs, counts, raws, storeds] = [1, 2, 3, 4, 5].map((field) => new ByteReader(reader.field(field)));
+  const [firsts, lasts] = [6, 7].map((field) => reader.field(field));
+  if (firsts.length !== lasts.length) throw new TraceDamage('index columns of equal length expected');
+  const double = (bytes: Uint8Array, at: number) =>
+    new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getFloat64(at * 8, true);
+  const chunks: PlacedChunk[] = [];
   let offset = start;
-  const chunks = types.map((type, sequence) => {
+  for (let sequence = 0; sequence < firsts.length >> 3; sequence++) {
     const chunk: PlacedChunk = {
-      type: CHUNK_TYPES[whole(type, 'type') - 1],
-      codec: (['none', 'lz4'] as const)[whole(codecs[sequence], 'codec')],
+      type: CHUNK_TYPES[types.varint() - 1],
+      codec: CODECS[codecs.varint()],
       sequence,
-      count: whole(counts[sequence], 'count'),
-      rawBytes: whole(raws[sequence], 'length'),
-      storedBytes: whole(storeds[sequence], 'length'),
-      first: firsts[sequence] as number,
-      last: lasts[sequence] as number,
+      count: counts.varint(),
+      rawBytes: raws.varint(),
+      storedBytes: storeds.varint(),
+      first: double(firsts, sequence),
+      last: double(lasts, sequence),
       offset,
     };
     checkChunkHeader(chunk);
+    chunks.push(chunk);
     offset += placedBytes(chunk);
-    return chunk;
-  });
+  }
   if (offset !== indexOffset) throw new TraceDamage('an index of the whole file expected');
   return chunks;
 }
@@ -227,7 +230,7 @@ function walkChunks(source: TraceSource, name: string, header: TraceHeader, seed
         throw new TraceDamage(`chunk ${chunks.length} expected, found chunk ${chunkHeader.sequence}`);
       }
       if (end && chunkHeader.type !== 'index') throw new TraceDamage('nothing but an index expected after the end');
-      const payload = readPayload(source, offset, chunkHeader);
+      const stored = readStored(source, offset, chunkHeader);
       const { payloadCrc: _, ...placed } = chunkHeader;
       const chunk = { ...placed, offset };
       if (chunk.type === 'index') {
@@ -236,8 +239,10 @@ function walkChunks(source: TraceSource, name: string, header: TraceHeader, seed
         break;
       }
       order.check(chunk);
-      const mark = markOf(chunk, payload, checkpoints);
-      if (chunk.type === 'end') end = endFrom(decode('End', payload));
+      // Only records that mark a place are decompressed: the others have their checksums, and may be many gigabytes.
+      const record = MARKING.has(chunk.type) ? decompressPayload(chunkHeader, stored) : new Uint8Array();
+      const mark = markOf(chunk, record, checkpoints);
+      if (chunk.type === 'end') end = mark as TraceEnd;
       chunks.push(chunk);
       offset += placedBytes(chunk);
       if (mark && checkpoints.length > 0) kept = { chunks: chunks.length, bytes: offset, mark };
@@ -258,7 +263,7 @@ function walkChunks(source: TraceSource, name: string, header: TraceHeader, seed
     seed,
     chunks,
     checkpoints,
-    replayable: kept.mark,
+    replayable: { position: kept.mark.position, timeNs: kept.mark.timeNs },
     keptBytes: kept.bytes,
     lostBytes: indexed && !damage ? 0 : source.size - kept.bytes,
     indexed,
@@ -268,6 +273,8 @@ function walkChunks(source: TraceSource, name: string, header: TraceHeader, seed
   return catalog;
 }
 
+const MARKING: ReadonlySet<string> = new Set(['checkpoint', 'mark', 'end']);
+
 /** The mark that a chunk is, if it is one; checkpoints are collected on the way. */
 function markOf(chunk: PlacedChunk, payload: Uint8Array, checkpoints: CheckpointRecord[]): Mark | undefined {
   switch (chunk.type) {
@@ -275,12 +282,12 @@ function markOf(chunk: PlacedChunk, payload: Uint8Array, checkpoints: Checkpoint
       const record = checkpointFrom(decode('Checkpoint', payload));
       checkCheckpointPlace(chunk, record);
       checkpoints.push(record);
-      return { position: record.position, timeNs: record.timeNs };
+      return record;
     }
     case 'mark':
       return markFrom(decode('Mark', payload));
     case 'end':
-      return markFrom(endFrom(decode('End', payload)) as unknown as Record<string, unknown>);
+      return endFrom(decode('End', payload));
     default:
       return undefined;
   }

@@ -16,9 +16,8 @@ export const PREFIX_BYTES = 24;
 export const CHUNK_HEADER_BYTES = 48;
 export const TRAILER_BYTES = 24;
 
-/** Above this a header or chunk is damaged: nothing we write comes near, and a reader must not allocate what a file asks. */
+/** Above this a header is damaged: a reader must not allocate what a file asks. */
 export const MAX_HEADER_BYTES = 1 << 20;
-export const MAX_CHUNK_BYTES = 64 << 20;
 
 /** Like PNG's: a high byte, a line end of each kind and ^Z show transfers that were not binary. */
 const MAGIC = Uint8Array.of(0x89, 0x43, 0x56, 0x54, 0x0d, 0x0a, 0x1a, 0x0a);
@@ -39,7 +38,26 @@ export const CHUNK_TYPES = [
 ] as const;
 export type ChunkType = (typeof CHUNK_TYPES)[number];
 
-const CODECS = ['none', 'lz4'] as const;
+const MIB = 1 << 20;
+
+/**
+ * The most that a chunk may hold. Everything that is decoded whole is small, because a record in memory takes far more than
+ * its bytes in the file; a machine state has devices' buffers in it, an index grows with the recording.
+ */
+export const CHUNK_LIMITS: Record<ChunkType, { rawBytes: number; count: number }> = {
+  inputs: { rawBytes: 16 * MIB, count: 1 << 16 },
+  journal: { rawBytes: 4 * MIB, count: 1 << 16 },
+  console: { rawBytes: 4 * MIB, count: 1 << 16 },
+  pages: { rawBytes: MIB, count: 256 },
+  changes: { rawBytes: 4 * MIB, count: 1 << 16 },
+  state: { rawBytes: 64 * MIB, count: 1 },
+  checkpoint: { rawBytes: 4096, count: 1 },
+  mark: { rawBytes: 4096, count: 1 },
+  end: { rawBytes: 4096, count: 1 },
+  index: { rawBytes: 64 * MIB, count: 1 },
+};
+
+export const CODECS = ['none', 'lz4'] as const;
 export type Codec = (typeof CODECS)[number];
 
 export interface ChunkHeader {
@@ -96,7 +114,9 @@ export function encodeChunk(
   raw: Uint8Array,
   seed: number,
 ): { bytes: Uint8Array; header: ChunkHeader } {
-  assert(raw.length <= MAX_CHUNK_BYTES, `a ${type} chunk of ${raw.length} bytes`);
+  const limit = CHUNK_LIMITS[type];
+  const fits = raw.length <= limit.rawBytes && records.count >= 1 && records.count <= limit.count;
+  assert(fits, `a ${type} chunk of ${records.count} records, ${raw.length} bytes`);
   const packed = raw.length >= 32 ? lz4Compress(raw) : raw;
   const useLz4 = packed.length < raw.length;
   const payload = useLz4 ? packed : raw;
@@ -153,22 +173,31 @@ export function decodeChunkHeader(bytes: Uint8Array, seed: number): ChunkHeader 
 /** Bounds everything before it is believed; the same for a header in its place and for its copy in the index. */
 export function checkChunkHeader(h: Omit<ChunkHeader, 'payloadCrc'>) {
   if (h.type === undefined || h.codec === undefined) throw new TraceDamage('a known chunk type and codec expected');
-  if (h.rawBytes > MAX_CHUNK_BYTES || h.storedBytes > h.rawBytes) {
-    throw new TraceDamage(`a chunk of at most ${MAX_CHUNK_BYTES} bytes expected, found ${h.rawBytes}/${h.storedBytes}`);
+  const limit = CHUNK_LIMITS[h.type];
+  if (h.rawBytes > limit.rawBytes || h.storedBytes > h.rawBytes) {
+    throw new TraceDamage(
+      `${h.type} of at most ${limit.rawBytes} bytes expected, found ${h.storedBytes}/${h.rawBytes}`,
+    );
+  }
+  if (h.count < 1 || h.count > limit.count) {
+    throw new TraceDamage(`1 to ${limit.count} records of ${h.type} expected, found ${h.count}`);
   }
   // LZ4 cannot do better than 255:1, so a small file cannot ask for much memory.
-  const limit = h.codec === 'none' ? h.storedBytes : h.storedBytes * 256;
-  if (h.rawBytes > limit) throw new TraceDamage(`${h.storedBytes} bytes cannot hold ${h.rawBytes}`);
+  const most = h.codec === 'none' ? h.storedBytes : h.storedBytes * 256;
+  if (h.rawBytes > most) throw new TraceDamage(`${h.storedBytes} bytes cannot hold ${h.rawBytes}`);
   if (!Number.isSafeInteger(h.first) || !Number.isSafeInteger(h.last) || h.first < 0 || h.last < h.first) {
     throw new TraceDamage(`positions in order expected, found ${h.first}..${h.last}`);
   }
 }
 
-/** The raw bytes of a stored payload. `stored` must have 4 spare bytes in front of it in its buffer: see `storedBuffer`. */
-export function decodePayload(header: ChunkHeader, buffer: Uint8Array): Uint8Array {
-  const stored = buffer.subarray(4);
+/** Whether the bytes in the file are those that were written. */
+export function checkStored(header: ChunkHeader, stored: Uint8Array) {
   if (crc32(stored) !== header.payloadCrc) throw new TraceDamage(`checksum of the ${header.type} data is wrong`);
-  if (header.codec === 'none') return stored;
+}
+
+/** The raw bytes of a checked payload, which must lie at offset 4 of its buffer: see `storedBuffer`. */
+export function decompressPayload(header: ChunkHeader, buffer: Uint8Array): Uint8Array {
+  if (header.codec === 'none') return buffer.subarray(4);
   // The package wants the raw length in front; the file has it in the chunk header only.
   view(buffer).setUint32(0, header.rawBytes, true);
   let raw: Uint8Array;
@@ -181,7 +210,7 @@ export function decodePayload(header: ChunkHeader, buffer: Uint8Array): Uint8Arr
   return raw;
 }
 
-/** A buffer for `decodePayload`; the stored bytes belong at offset 4. */
+/** A buffer for `decompressPayload`; the stored bytes belong at offset 4. */
 export function storedBuffer(header: { storedBytes: number }): Uint8Array {
   return new Uint8Array(4 + header.storedBytes);
 }

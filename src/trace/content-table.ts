@@ -29,8 +29,11 @@ export class ContentTable {
   #slot(words: Uint32Array, at: number): number {
     const keys = this.#keys;
     const mask = this.#contents.length - 1;
-    // Any word of a hash is as good as another; two of them spare us trouble with a poor one.
-    let slot = (words[at] ^ Math.imul(words[at + 1], 0x9e3779b1)) & mask;
+    // Every bit counts, so that a poor hash costs nothing but itself: neighbours in a run make every search long.
+    let mixed = words[at];
+    for (let i = 1; i < 4; i++) mixed = Math.imul(mixed ^ (mixed >>> 15), 0x85ebca6b) ^ words[at + i];
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35);
+    let slot = (mixed ^ (mixed >>> 16)) & mask;
     while (this.#contents[slot] !== 0) {
       const k = slot * 4;
       const same =

@@ -4,13 +4,13 @@ import { ABSENT, encodeChanges, FIRST_CONTENT, HASH_BYTES, type PageChanges, ZER
 import { type ConsoleBatch, encodeConsole } from './console.ts';
 import {
   CHUNK_HEADER_BYTES,
+  CHUNK_LIMITS,
   CHUNK_TYPES,
   type ChunkHeader,
   type ChunkType,
   encodeChunk,
   encodePrefix,
   encodeTrailer,
-  MAX_CHUNK_BYTES,
 } from './container.ts';
 import { ContentTable } from './content-table.ts';
 import { encodeInputs, type TimedInput } from './inputs.ts';
@@ -172,7 +172,7 @@ export class TraceEncoder {
   /** After `end`; without it a reader walks the chunks. */
   index(end: TraceEnd) {
     const index = encodeIndex(this.#chunks, this.#checkpoints, end);
-    if (index.length > MAX_CHUNK_BYTES) return;
+    if (index.length > CHUNK_LIMITS.index.rawBytes) return;
     const offset = this.#offset;
     this.#chunk('index', index, 1, end.position, end.position);
     this.#send(encodeTrailer(offset, this.#seed));
@@ -242,7 +242,7 @@ export function checkCheckpoint({ position, timeNs, digest, state, pages, hashes
   checkWhole(position, 'position');
   checkWhole(timeNs, 'time');
   assert(digest.length === 16, `a digest of ${digest.length} bytes`);
-  assert(state.length <= MAX_CHUNK_BYTES, `a machine state of ${state.length} bytes`);
+  assert(state.length <= CHUNK_LIMITS.state.rawBytes, `a machine state of ${state.length} bytes`);
   assert(hashes.length === pages.length * HASH_BYTES, `${hashes.length} bytes of hashes for ${pages.length} pages`);
   assert(contents.length === pages.length * PAGE_BYTES, `${contents.length} bytes for ${pages.length} pages`);
   assert(contents.byteOffset % 4 === 0, 'page contents are not aligned');

@@ -1,7 +1,7 @@
 /** Inputs as chunk data. They are rare beside everything else, so the schema does all the work. */
 import { assert, unreachable } from '../base/assert.ts';
 import type { Input } from '../vmm/inputs.ts';
-import { TraceDamage } from './bytes.ts';
+import { ByteReader, TraceDamage } from './bytes.ts';
 import { bytesOf, checkWhole, decode, encode, whole } from './schema.ts';
 
 export interface TimedInput {
@@ -10,6 +10,8 @@ export interface TimedInput {
 }
 
 const BLOCK_BYTES = 4096;
+/** Of one console or entropy input: a chunk of inputs must stay small. */
+const DATA_BYTES_MAX = 1 << 20;
 
 export function encodeInputs(entries: readonly TimedInput[]): Uint8Array {
   let position = entries[0].position;
@@ -35,6 +37,8 @@ export function checkInput(input: Input) {
       break;
     case 'console':
     case 'entropy':
+      assert(input.data.length <= DATA_BYTES_MAX, `${input.data.length} bytes in one input`);
+      break;
     case 'command':
       break;
     default:
@@ -66,12 +70,18 @@ interface InputFields {
   block?: { disk: number; block: string; data: Uint8Array };
 }
 
-export function decodeInputs(bytes: Uint8Array, first: number): TimedInput[] {
+/** One record after the other, so that nonsense cannot make more of them than the chunk says. */
+export function decodeInputs(bytes: Uint8Array, count: number, first: number): TimedInput[] {
+  const reader = new ByteReader(bytes);
+  const entries: TimedInput[] = [];
   let position = first;
-  return (decode('Inputs', bytes).inputs as InputFields[]).map((fields) => {
+  for (let i = 0; i < count; i++) {
+    const fields = decode('Input', reader.field(1)) as unknown as InputFields;
     position = whole(position + whole(fields.positionDelta, 'position'), 'position');
-    return { position, input: inputFrom(fields) };
-  });
+    entries.push({ position, input: inputFrom(fields) });
+  }
+  if (!reader.done) throw new TraceDamage(`more than ${count} inputs found`);
+  return entries;
 }
 
 function inputFrom(fields: InputFields): Input {

@@ -3,7 +3,7 @@ import { assert, UserError } from '../base/assert.ts';
 import { TraceDamage } from './bytes.ts';
 import { Cache } from './cache.ts';
 import { type Catalog, type Damage, readCatalog, readChunkHeader, readPayload } from './catalog.ts';
-import { decodeChanges, FIRST_CONTENT, HASH_BYTES, type PageChanges, ZERO } from './changes.ts';
+import { ABSENT, decodeChanges, FIRST_CONTENT, HASH_BYTES, type PageChanges, ZERO } from './changes.ts';
 import { type ConsoleRun, decodeConsole } from './console.ts';
 import type { ChunkType } from './container.ts';
 import { PAGE_BYTES, type PlacedChunk, placedBytes } from './encoder.ts';
@@ -88,7 +88,7 @@ export class TraceReader {
     this.replayableTo = catalog.replayable.position;
     this.replayableToNs = catalog.replayable.timeNs;
     this.lostBytes = catalog.lostBytes;
-    this.#inputs = this.#stream('inputs', (p, c) => inOrder(decodeInputs(p, c.first), c));
+    this.#inputs = this.#stream('inputs', (p, c) => inOrder(decodeInputs(p, c.count, c.first), c));
     this.#journal = this.#stream('journal', (p, c) => inOrder(decodeJournal(p, c.count, c.first), c));
     this.#console = this.#stream('console', (p, c) => inOrder(decodeConsole(p, c.count, c.first), c));
     this.#pages = this.#stream('pages', () => []);
@@ -157,6 +157,25 @@ export class TraceReader {
       at += part.count;
     }
     return changes;
+  }
+
+  /** All pages that exist at a checkpoint, ascending: its changes and, for pages it left alone, those before. */
+  pagesAt(checkpoint: CheckpointInfo): PageChanges {
+    const newest = new Map<number, { from: PageChanges; row: number }>();
+    for (let i = checkpoint.index; i >= 0; i--) {
+      const from = this.changes(this.checkpoints[i]);
+      for (const [row, page] of from.pages.entries()) if (!newest.has(page)) newest.set(page, { from, row });
+    }
+    const present = [...newest].filter(([, { from, row }]) => from.refs[row] !== ABSENT).sort(([a], [b]) => a - b);
+    const all: PageChanges = {
+      pages: Uint32Array.from(present, ([page]) => page),
+      refs: Int32Array.from(present, ([, { from, row }]) => from.refs[row]),
+      hashes: new Uint8Array(present.length * HASH_BYTES),
+    };
+    for (const [i, [, { from, row }]] of present.entries()) {
+      all.hashes.set(from.hashes.subarray(row * HASH_BYTES, (row + 1) * HASH_BYTES), i * HASH_BYTES);
+    }
+    return all;
   }
 
   /** Copies the content of a page that `changes` referred to into `target` (4096 bytes). */

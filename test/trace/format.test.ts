@@ -99,6 +99,31 @@ test('a page content is stored once, and a zero page not at all', () => {
   assert.equal(journalled, sample.journal.length);
 });
 
+test('all pages at a checkpoint are what the changes up to it make', () => {
+  const sample = makeSample(8, 16);
+  // Few pages, so that checkpoints change, remove and bring back the same ones.
+  for (const { checkpoint } of sample.records.filter((r) => r.kind === 'checkpoint')) {
+    const parity = checkpoint.digest[0] & 1;
+    checkpoint.pages = checkpoint.pages.map((_, i) => i * 2 + parity);
+    checkpoint.absent = checkpoint.absent!.map((_, i) => i * 6 + 1 - parity);
+  }
+  const reader = open(writeSample(sample).file.bytes);
+  const pages = new Map<number, string>();
+  for (const checkpoint of reader.checkpoints) {
+    const changes = reader.changes(checkpoint);
+    for (const [i, page] of changes.pages.entries()) {
+      if (changes.refs[i] < 0) pages.delete(page);
+      else pages.set(page, `${changes.refs[i]} ${changes.hashes.subarray(i * 16, i * 16 + 16)}`);
+    }
+    const at = reader.pagesAt(checkpoint);
+    const found = Array.from(at.pages, (p, i) => [p, `${at.refs[i]} ${at.hashes.subarray(i * 16, i * 16 + 16)}`]);
+    assert.deepEqual(
+      found,
+      [...pages].sort(([a], [b]) => a - b),
+    );
+  }
+});
+
 test('the journal is what its schema says', () => {
   const entries: JournalEntry[] = [10, 10, 300].map((position) => ({
     position,
@@ -127,7 +152,7 @@ function busySecond(random: Random): JournalEntry[] {
   return entries.sort((a, b) => a.position - b.position);
 }
 
-test('an interrupt takes about 7 bytes before LZ4, an idle tick 4', () => {
+test('an interrupt takes about 7 bytes before LZ4, an idle tick 4', (t) => {
   const busy = busySecond(new Random(4));
   const bytes = encodeJournal(journalBatch(busy));
   assert.deepEqual(decodeJournal(bytes, busy.length, busy[0].position), busy);
@@ -135,7 +160,7 @@ test('an interrupt takes about 7 bytes before LZ4, an idle tick 4', () => {
   const tickBytes = encodeJournal(journalBatch(ticks));
   assert.deepEqual(decodeJournal(tickBytes, ticks.length, ticks[0].position), ticks);
   const [busyEach, tickEach] = [bytes.length / busy.length, tickBytes.length / ticks.length];
-  console.log(`bytes an entry: busy ${busyEach.toFixed(2)}, idle ticks ${tickEach.toFixed(2)}`);
+  t.diagnostic(`bytes an entry: busy ${busyEach.toFixed(2)}, idle ticks ${tickEach.toFixed(2)}`);
   assert.ok(busyEach < 7.5, `${busyEach}`);
   assert.ok(tickEach < 4, `${tickEach}`);
 });

@@ -167,7 +167,7 @@ test('repair keeps what comes before the damage, and says what it lost', () => {
   assert.throws(() => repair(file('missing')), /cannot read .*no such file or folder/);
 });
 
-test('an event costs the recording thread next to nothing', async () => {
+test('an event costs the recording thread next to nothing', async (t) => {
   const writer = new TraceWriter(file('cost.trace'), HEADER);
   writer.checkpoint({ ...makeSample(5).checkpoints[0] });
   const count = 200_000;
@@ -179,8 +179,8 @@ test('an event costs the recording thread next to nothing', async () => {
   }
   const ns = Number(process.hrtime.bigint() - start) / count / 2;
   const closed = await writer.close({ position: count, timeNs: 0, reason: 'until' });
-  console.log(
-    `${ns.toFixed(0)} ns an event; ${((closed.bytes / count) * 1).toFixed(2)} bytes for an entry and a byte of console`,
+  t.diagnostic(
+    `${ns.toFixed(0)} ns an event; ${(closed.bytes / count).toFixed(2)} bytes for an entry and a byte of console`,
   );
-  assert.ok(ns < 3000, `${ns} ns`);
+  assert.ok(ns < 10_000, `${ns} ns`);
 });
