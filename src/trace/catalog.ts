@@ -163,13 +163,14 @@ function indexBytesMax(indexOffset: number): number {
 /** The index's columns, read by hand: a long recording has hundreds of thousands of chunks. */
 function chunksFrom(reader: ByteReader, start: number, indexOffset: number): PlacedChunk[] {
   const [types, codecs, counts, raws, storeds] = [1, 2, 3, 4, 5].map((field) => new ByteReader(reader.field(field)));
-  const [firsts, lasts] = [6, 7].map((field) => reader.field(field));
-  if (firsts.length !== lasts.length) throw new TraceDamage('index columns of equal length expected');
-  const double = (bytes: Uint8Array, at: number) =>
-    new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getFloat64(at * 8, true);
+  const [firsts, lasts] = [6, 7].map((field) => {
+    const bytes = reader.field(field);
+    return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  });
+  if (firsts.byteLength !== lasts.byteLength) throw new TraceDamage('index columns of equal length expected');
   const chunks: PlacedChunk[] = [];
   let offset = start;
-  for (let sequence = 0; sequence < firsts.length >> 3; sequence++) {
+  for (let sequence = 0; sequence < firsts.byteLength >> 3; sequence++) {
     const chunk: PlacedChunk = {
       type: CHUNK_TYPES[types.varint() - 1],
       codec: CODECS[codecs.varint()],
@@ -177,8 +178,8 @@ function chunksFrom(reader: ByteReader, start: number, indexOffset: number): Pla
       count: counts.varint(),
       rawBytes: raws.varint(),
       storedBytes: storeds.varint(),
-      first: double(firsts, sequence),
-      last: double(lasts, sequence),
+      first: firsts.getFloat64(sequence * 8, true),
+      last: lasts.getFloat64(sequence * 8, true),
       offset,
     };
     checkChunkHeader(chunk);

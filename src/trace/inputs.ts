@@ -62,12 +62,12 @@ function inputFields(input: Input): object {
 }
 
 interface InputFields {
-  positionDelta: string;
+  positionDelta: number;
   console?: { device: string; data: Uint8Array };
-  clock?: { timeNs: string; psPerStep: string };
+  clock?: { timeNs: number; psPerStep: number };
   command?: number;
   entropy?: { device: string; data: Uint8Array };
-  block?: { disk: number; block: string; data: Uint8Array };
+  block?: { disk: number; block: number; data: Uint8Array };
 }
 
 /** One record after the other, so that nonsense cannot make more of them than the chunk says. */

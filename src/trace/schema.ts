@@ -112,6 +112,16 @@ message Index {
 `;
 
 const root = protobuf.parse(PROTO).root;
+const types = new Map<string, protobuf.Type>();
+
+function typeOf(name: string): protobuf.Type {
+  const known = types.get(name);
+  if (known) return known;
+  const type = root.lookupType(`chronovisor.trace.${name}`);
+  types.set(name, type);
+  return type;
+}
+
 type Fields = Record<string, unknown>;
 
 export interface MachineDescription {
@@ -168,14 +178,17 @@ export interface CheckpointRecord extends Mark {
 
 /** Encodes by the schema. Numbers are checked by those who made them; a BigInt must come as a `Long`. */
 export function encode(type: string, fields: object): Uint8Array {
-  return root.lookupType(`chronovisor.trace.${type}`).encode(fields).finish();
+  return typeOf(type).encode(fields).finish();
 }
 
-/** Decodes by the schema; absent fields get protobuf's defaults, numbers of 64 bits come as decimal strings. */
-export function decode(type: string, bytes: Uint8Array): Fields {
-  const t = root.lookupType(`chronovisor.trace.${type}`);
+/**
+ * Decodes by the schema; absent fields get protobuf's defaults. Numbers of 64 bits come as JS numbers, rounded beyond 2^53
+ * (`whole` refuses those), or as decimal strings.
+ */
+export function decode(type: string, bytes: Uint8Array, longs: typeof Number | typeof String = Number): Fields {
+  const t = typeOf(type);
   try {
-    return t.toObject(t.decode(bytes), { longs: String, defaults: true, arrays: true });
+    return t.toObject(t.decode(bytes), { longs, defaults: true, arrays: true });
   } catch (error) {
     throw new TraceDamage(`a ${type} record expected (${error instanceof Error ? error.message : String(error)})`);
   }
@@ -215,7 +228,7 @@ export function encodeHeader(header: TraceHeader): Uint8Array {
 }
 
 export function decodeHeader(bytes: Uint8Array): TraceHeader {
-  const fields = decode('Header', bytes) as Fields & {
+  const fields = decode('Header', bytes, String) as Fields & {
     machine: Fields | null;
     notes: { key: string; value: string }[];
   };

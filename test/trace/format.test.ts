@@ -133,9 +133,9 @@ test('the journal is what its schema says', () => {
     value: 5n,
   }));
   const fields = decode('Journal', encodeJournal(journalBatch(entries)));
-  assert.deepEqual(fields.sourceTable, ['2', '1', '7']);
-  assert.deepEqual(fields.sources, ['0', '0', '0']);
-  assert.deepEqual(fields.valueDeltas, ['5', '0', '0']);
+  assert.deepEqual(fields.sourceTable, [2, 1, 7]);
+  assert.deepEqual(fields.sources, [0, 0, 0]);
+  assert.deepEqual(fields.valueDeltas, [5, 0, 0]);
 });
 
 /** An interrupt-heavy second: ticks on each hart, and device and software interrupts between them. */
