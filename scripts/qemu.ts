@@ -62,7 +62,7 @@ export async function runImage(run: ImageRun): Promise<{ poweredOff: boolean; du
   }
 }
 
-interface Running {
+export interface Running {
   child: ChildProcess;
   /** When QEMU has ended: rejects with what it said if it failed by itself. */
   ended: Promise<void>;
@@ -70,7 +70,7 @@ interface Running {
   stop(): Promise<void>;
 }
 
-function startQemu(args: readonly string[], stdio: ('pipe' | 'ignore')[]): Running {
+export function startQemu(args: readonly string[], stdio: ('pipe' | 'ignore' | number)[]): Running {
   const child = spawn(requireProgram('qemu-system-riscv64', 'qemu-system-misc'), args, { stdio });
   let words = '';
   child.stderr?.on('data', (chunk: Buffer) => {
@@ -109,7 +109,7 @@ export interface GuestOptions {
   extra?: readonly string[];
 }
 
-function guestArguments(guest: GuestOptions): string[] {
+export function guestArguments(guest: GuestOptions): string[] {
   const options = [
     '-M',
     'virt',
@@ -186,6 +186,14 @@ export class QemuOracle {
     this.#gdb.acknowledge();
     await this.#gdb.request('qSupported:xmlRegisters=riscv');
     for (const register of await describeRegisters(this.#gdb)) this.#numbers.set(register.name, register);
+    // The description is made at reset, with floating point off, and leaves these out; the stub reads them all the same.
+    const sstatus = this.#numbers.get('sstatus');
+    if (sstatus !== undefined) {
+      const csrBase = sstatus.number - 0x100;
+      for (const [index, name] of ['fflags', 'frm', 'fcsr'].entries()) {
+        if (!this.#numbers.has(name)) this.#numbers.set(name, { ...sstatus, name, number: csrBase + 1 + index });
+      }
+    }
     await this.#gdb.request('?');
     await this.selectHart(0);
     await this.deliverInterrupts(true);
