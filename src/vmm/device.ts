@@ -16,6 +16,8 @@ export interface Device {
   write(offset: number, size: AccessSize, value: number): void;
   /** Passes the whole state of the device through `s` (see base/state). */
   sync(s: StateIO): void;
+  /** Bytes of input that `receive` would take now. */
+  readonly room?: number;
   /** Takes an input that arrived from outside, such as console bytes. */
   receive?(data: Uint8Array): void;
 }

@@ -33,7 +33,13 @@ function buildModule(): Uint8Array {
     const end = f.let(address.add(PAGE_BYTES));
     f.loop((again) => {
       lanes.forEach((lane, i) => {
-        f.set(lane, lane.add(load('i64', at, 8 * i).mul(K[4])).rotl(31n).mul(K[2]));
+        f.set(
+          lane,
+          lane
+            .add(load('i64', at, 8 * i).mul(K[4]))
+            .rotl(31n)
+            .mul(K[2]),
+        );
       });
       f.set(at, at.add(32));
       f.brIf(again, at.ltU(end));
@@ -50,7 +56,14 @@ function buildModule(): Uint8Array {
   // Adds the hash given, mixed with a number, to the running sum, `sign` times.
   const accumulate = m.define('accumulate', ['i32', 'i32', 'i32'], null, (f, hash, number, sign) => {
     for (let i = 0; i < 2; i++) {
-      const word = f.let(load('i64', hash, 8 * i).xor(number.extU().add(1n).mul(K[3 + i])));
+      const word = f.let(
+        load('i64', hash, 8 * i).xor(
+          number
+            .extU()
+            .add(1n)
+            .mul(K[3 + i]),
+        ),
+      );
       mix(f, word);
       f.store('i64', i32(0), SUM + 8 * i, load('i64', i32(0), SUM + 8 * i).add(word.mul(sign.extS())));
     }

@@ -10,16 +10,18 @@ import { type StateIO, StateReader, StateWriter } from '../base/state.ts';
 import type { Bus } from './bus.ts';
 import type { Clock } from './clock.ts';
 import type { Device, StopRequest } from './device.ts';
-import { Digester } from './digest.ts';
+import type { Digester } from './digest.ts';
 import type { PushedInput } from './inputs.ts';
 import { G, JOURNAL_BASE, JOURNAL_ENTRY_BYTES } from './layout.ts';
 import type { PageSnapshot, Pages } from './pages.ts';
-import type { RiscvCpu } from './riscv/cpu.ts';
+import type { Processor } from './processor.ts';
 
 /** Why `run` returned. */
 export type RunResult =
   | { kind: 'position' }
   | { kind: 'stopped'; request: StopRequest }
+  /** Somebody asked for it with `pause`. */
+  | { kind: 'paused' }
   /** No hart is runnable until virtual time `untilNs` (Infinity: until an input comes). */
   | { kind: 'idle'; untilNs: number };
 
@@ -52,13 +54,13 @@ export interface MachineSnapshot {
   readonly digest: Uint8Array;
 }
 
-export interface MachineParts {
+export interface MachineParts<P extends Processor> {
   readonly memory: WebAssembly.Memory;
   readonly pages: Pages;
   readonly digester: Digester;
   readonly clock: Clock;
   readonly bus: Bus;
-  readonly cpu: RiscvCpu;
+  readonly cpu: P;
   readonly devices: readonly Device[];
   /** Steps of a turn. */
   readonly quantum: number;
@@ -67,9 +69,9 @@ export interface MachineParts {
 /** Slices are cut so that the loop comes by often enough to be told to stop. */
 const SLICE_STEPS_MAX = 2_000_000;
 
-export class Machine {
+export class Machine<P extends Processor = Processor> {
   readonly clock: Clock;
-  readonly cpu: RiscvCpu;
+  readonly cpu: P;
   readonly pages: Pages;
   readonly devices: readonly Device[];
   events: MachineEvents = {};
@@ -82,8 +84,9 @@ export class Machine {
   /** Position at which the present turn began. */
   #turnStart = 0;
   #stop: StopRequest | null = null;
+  #paused = false;
 
-  constructor(parts: MachineParts) {
+  constructor(parts: MachineParts<P>) {
     this.clock = parts.clock;
     this.cpu = parts.cpu;
     this.pages = parts.pages;
@@ -106,15 +109,32 @@ export class Machine {
     this.cpu.leaveSlice();
   }
 
+  /** Makes `run` return after the step that is being executed. */
+  pause(): void {
+    this.#paused = true;
+    this.cpu.leaveSlice();
+  }
+
   /** Notes something in the journal, at the step that is being executed. */
   note(hart: number, kind: JournalKind, code: number, value: bigint): void {
+    this.drainJournal();
     this.events.journal?.({ position: this.position, hart, kind, code, value });
+  }
+
+  /** Passes on what a device sends to the outside. */
+  emit(device: string, data: Uint8Array): void {
+    this.drainJournal();
+    this.events.output?.(device, data);
   }
 
   /** Runs to a position, or until something needs the caller. Idle time is not skipped here: see `skipIdle`. */
   run(until: number): RunResult {
     while (this.position < until) {
       if (this.#stop) return { kind: 'stopped', request: this.#stop };
+      if (this.#paused) {
+        this.#paused = false;
+        return { kind: 'paused' };
+      }
       const deadline = this.#settleEvents();
       if (this.#stop) return { kind: 'stopped', request: this.#stop };
       const othersRunnable = this.#chooseHart();
@@ -124,10 +144,20 @@ export class Machine {
       const budget = Math.min(until - this.position, next - this.position, turnLeft, this.sliceSteps);
       assert(budget > 0, `a slice has steps (${budget})`);
       const yielded = this.cpu.run(this.#hart, budget);
-      this.#drainJournal();
+      this.drainJournal();
       if (yielded || (othersRunnable && budget === turnLeft && this.#turnIsOver())) this.#endTurn();
     }
     return this.#stop ? { kind: 'stopped', request: this.#stop } : { kind: 'position' };
+  }
+
+  /** Fires what is due at the present position, as `run` does before it goes on. */
+  settle(): void {
+    this.#settleEvents();
+  }
+
+  /** A page was loaded from outside, while no slice was running. */
+  pageWritten(page: number): void {
+    if (page < this.pages.ramPages) this.cpu.pageWritten(page);
   }
 
   /** Lets virtual time pass without steps while no hart is runnable; what falls due on the way happens at its time. */
@@ -232,7 +262,8 @@ export class Machine {
     this.#turnStart = this.position;
   }
 
-  #drainJournal(): void {
+  /** Hands out what generated code has noted; before anything with a later position goes out. */
+  drainJournal(): void {
     const view = this.#view;
     const count = view.getInt32(G.journalCount, true);
     if (count === 0) return;

@@ -46,7 +46,10 @@ export class Ram implements GuestMemory {
   }
 
   write(address: number, bytes: Uint8Array): void {
-    assert(this.contains(address, bytes.length), `write of ${bytes.length} bytes at 0x${address.toString(16)}, not RAM`);
+    assert(
+      this.contains(address, bytes.length),
+      `write of ${bytes.length} bytes at 0x${address.toString(16)}, not RAM`,
+    );
     eachPage(address - RAM_BASE, bytes.length, (page, within, at, count) => {
       this.#pages.write(page).set(bytes.subarray(at, at + count), within);
       this.#written(page);
@@ -90,13 +93,7 @@ export class PagedDisk implements DiskStorage {
   readonly #firstPage: number;
   readonly #fetch: (block: number) => Uint8Array;
 
-  constructor(
-    pages: Pages,
-    firstPage: number,
-    size: number,
-    readOnly: boolean,
-    fetch: (block: number) => Uint8Array,
-  ) {
+  constructor(pages: Pages, firstPage: number, size: number, readOnly: boolean, fetch: (block: number) => Uint8Array) {
     this.#pages = pages;
     this.#firstPage = firstPage;
     this.size = size;

@@ -34,7 +34,7 @@ export class Pages {
   readonly #decoded: Int32Array;
   readonly #flags: Uint8Array;
   readonly #diskFlags: Uint8Array;
-  /** Pages written since the last snapshot, each once. */
+  /** Pages written since the last snapshot. */
   #dirty: number[] = [];
   /** Chunks of the last snapshot that are still what the live map holds. */
   #clean: (Chunk | null)[];
@@ -88,6 +88,16 @@ export class Pages {
     this.#markDirty(page);
   }
 
+  /** Takes a page's storage away, as if it had never been touched. Only for loading a state: no host address may be in use. */
+  drop(page: number): void {
+    const frame = this.#frames[page];
+    if (frame === 0) return;
+    this.#map(page, 0);
+    this.pool.release(frame);
+    this.#setFlags(page, this.#getFlags(page) & PAGE_FLAG.watched);
+    this.#markDirty(page);
+  }
+
   /** Makes a page writable: the content that a snapshot holds stays with the snapshot. */
   unprotect(page: number): void {
     const flags = this.#getFlags(page);
@@ -103,11 +113,11 @@ export class Pages {
    * `changed` has the pages written since the snapshot before.
    */
   snapshot(): { snapshot: PageSnapshot; changed: readonly number[] } {
-    const changed = this.#dirty.sort((a, b) => a - b);
+    const changed = [...new Set(this.#dirty)].sort((a, b) => a - b);
     const chunks = new Set<number>();
     for (const page of changed) {
       chunks.add(Math.floor(page / CHUNK_PAGES));
-      this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.protected);
+      if (this.#frames[page] !== 0) this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.protected);
     }
     for (const index of chunks) {
       const fresh = new Uint8Array(CHUNK_PAGES * 16);
@@ -120,9 +130,11 @@ export class Pages {
       const hashes = this.#hashes[Math.floor(page / CHUNK_PAGES)]!;
       const at = (page % CHUNK_PAGES) * 16;
       const before = hashes.slice(at, at + 16);
-      const after = this.#digester.hashPage(this.pool.address(this.#frames[page]));
+      const frame = this.#frames[page];
+      const after = frame === 0 ? null : this.#digester.hashPage(this.pool.address(frame));
       this.#digester.update(sum, page, before.some((b) => b !== 0) ? before : null, after);
-      hashes.set(after, at);
+      hashes.fill(0, at, at + 16);
+      if (after) hashes.set(after, at);
     }
     this.#sum = sum;
     this.#dirty = [];
@@ -171,6 +183,12 @@ export class Pages {
     });
     this.#hashes = snapshot.hashes.slice();
     this.#sum = snapshot.sum.slice();
+  }
+
+  /** A second hold on a snapshot, to be released on its own. */
+  hold(snapshot: PageSnapshot): PageSnapshot {
+    for (const chunk of snapshot.chunks) if (chunk) chunk.references++;
+    return snapshot;
   }
 
   release(snapshot: PageSnapshot): void {

@@ -19,6 +19,7 @@ import {
   RECORDS_PER_PAGE,
 } from '../layout.ts';
 import type { Pages } from '../pages.ts';
+import type { Processor } from '../processor.ts';
 import { csrIndexTable } from './csr.ts';
 import { clearPage, HANDLER, writeRecord } from './decoder.ts';
 import { DTLB_ENTRIES, H, IRQ, ITLB_ENTRIES, MSTATUS, PRIV, TLB_ENTRY_BYTES } from './hart.ts';
@@ -44,7 +45,7 @@ export interface CpuHost {
   tohost(): void;
 }
 
-export class RiscvCpu {
+export class RiscvCpu implements Processor {
   readonly harts: number;
   readonly #memory: WebAssembly.Memory;
   readonly #bytes: Uint8Array;
@@ -53,7 +54,6 @@ export class RiscvCpu {
   readonly #flags: Uint8Array;
   readonly #decoded: Int32Array;
   readonly #clock: Clock;
-  readonly #pages: Pages;
   /** RAM page of each decoded page's slot. */
   readonly #slotPages = new Int32Array(DECODED_PAGES).fill(-1);
   #slots = 0;
@@ -63,8 +63,6 @@ export class RiscvCpu {
   readonly #flushTlbPage: (hart: number, address: bigint) => void;
   readonly #flushFast: (hart: number) => void;
   readonly #modeChanged: (hart: number) => void;
-  /** Positions at which each hart's supervisor timer fires, Infinity for none; kept while the timer stays as it is. */
-
   constructor(memory: WebAssembly.Memory, harts: number, pages: Pages, bus: Bus, clock: Clock, host: CpuHost) {
     this.harts = harts;
     this.#memory = memory;
@@ -74,11 +72,12 @@ export class RiscvCpu {
     this.#flags = new Uint8Array(memory.buffer, PAGE_FLAGS_BASE, pages.ramPages);
     this.#decoded = new Int32Array(memory.buffer, DECODED_TABLE_BASE, pages.ramPages);
     this.#clock = clock;
-    this.#pages = pages;
     this.#bytes.set(csrIndexTable(), CSR_INDEX_BASE);
+    this.#view.setBigInt64(G.ramBytes, BigInt(pages.ramPages) * 4096n, true);
     const hart = () => HARTS_BASE + this.#running * HART_STRIDE;
     const publish = () => {
-      clock.position = Number(this.#view.getBigInt64(G.sliceEnd, true)) - this.#view.getInt32(hart() + H.budget, true) - 1;
+      clock.position =
+        Number(this.#view.getBigInt64(G.sliceEnd, true)) - this.#view.getInt32(hart() + H.budget, true) - 1;
     };
     const instance = new WebAssembly.Instance(interpreterModule(), {
       host: {
@@ -199,8 +198,7 @@ export class RiscvCpu {
     this.#running = hart;
     this.#exec(base, budget);
     this.#running = -1;
-    this.#clock.position =
-      Number(view.getBigInt64(G.sliceEnd, true)) - view.getInt32(base + H.budget, true);
+    this.#clock.position = Number(view.getBigInt64(G.sliceEnd, true)) - view.getInt32(base + H.budget, true);
     return view.getInt32(base + H.yields, true) !== 0;
   }
 
@@ -230,9 +228,18 @@ export class RiscvCpu {
     }
   }
 
-  setTimeOffset(ticks: number): void {
-    this.#view.setBigInt64(G.timeOffset, BigInt(ticks), true);
+  /** The timer runs ahead of virtual time by so many ticks: the guest has written mtime. */
+  setTimeOffset(ticks: bigint): void {
+    this.#view.setBigInt64(G.timeOffset, ticks, true);
     this.leaveSlice();
+  }
+
+  /** Address of the HTIF word, 0 for none. */
+  get tohost(): number {
+    return this.#view.getUint32(G.tohost, true);
+  }
+  set tohost(address: number) {
+    this.#view.setUint32(G.tohost, address, true);
   }
   #timeOffset(): number {
     return Number(this.#view.getBigInt64(G.timeOffset, true));
@@ -248,7 +255,6 @@ export class RiscvCpu {
     this.#flushTlbPage(this.base(hart), BigInt.asIntN(64, address));
   }
 
-  /** Forgets host addresses: those for writing are wrong after a snapshot, all of them after a restore. */
   dropHostAddresses(): void {
     for (let hart = 0; hart < this.harts; hart++) this.#flushFast(this.base(hart));
   }
@@ -261,7 +267,16 @@ export class RiscvCpu {
 
   sync(s: StateIO): void {
     for (let hart = 0; hart < this.harts; hart++) s.part(`hart${hart}`, (part) => this.#syncHart(part, hart));
-    this.#view.setBigInt64(G.timeOffset, BigInt(s.num('time-offset', this.#timeOffset())), true);
+    this.#view.setBigUint64(G.timeOffset, s.u64('time-offset', this.#view.getBigUint64(G.timeOffset, true)), true);
+    const word = (name: string, at: number) =>
+      this.#view.setInt32(at, s.u32(name, this.#view.getUint32(at, true)), true);
+    word('firmware', G.firmware);
+    word('tohost', G.tohost);
+  }
+
+  /** Says that the built-in firmware takes the supervisor's environment calls. */
+  useFirmware(): void {
+    this.#view.setInt32(G.firmware, 1, true);
   }
 
   #syncHart(s: StateIO, hart: number): void {
@@ -317,10 +332,6 @@ export class RiscvCpu {
     } else {
       writeRecord(this.#view, record, (low & 3) === 3 ? this.#view.getUint32(host, true) : low);
     }
-  }
-
-  get pages(): Pages {
-    return this.#pages;
   }
 }
 

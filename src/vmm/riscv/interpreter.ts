@@ -126,7 +126,10 @@ class InterpreterSemantics implements Semantics {
   }
 
   #fastEntry(address: Expr): Expr {
-    const index = address.shrU(12n).wrap().and(DTLB_ENTRIES - 1);
+    const index = address
+      .shrU(12n)
+      .wrap()
+      .and(DTLB_ENTRIES - 1);
     return this.f.let(this.#v.fastTlb.add(index.mul(FAST_ENTRY_BYTES)));
   }
   /** An access hits if its last byte lies in the page of the entry that its first byte selects. */
@@ -184,7 +187,10 @@ class InterpreterSemantics implements Semantics {
     const at = f.let(address);
     const entry = this.#fastEntry(at);
     const host = f.local('i32');
-    const aligned = at.wrap().and(size - 1).eqz();
+    const aligned = at
+      .wrap()
+      .and(size - 1)
+      .eqz();
     f.if(
       this.#hits(entry, at, size, 8).and(aligned),
       () => f.set(host, at.wrap().add(load('i32', entry, 16))),
@@ -364,12 +370,7 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, v: Locals): void {
   });
   f.store('i64', hart, H.pc, target);
   f.store('i32', hart, H.budget, budget);
-  f.store(
-    'i64',
-    hart,
-    H.steps,
-    load('i64', hart, H.steps).add(load('i32', hart, H.sliceBudget).sub(budget).extU()),
-  );
+  f.store('i64', hart, H.steps, load('i64', hart, H.steps).add(load('i32', hart, H.sliceBudget).sub(budget).extU()));
 }
 
 /** The record is empty: the host decodes it, and it runs; no step is spent. */
@@ -393,10 +394,15 @@ function straddle(f: Fn, rt: Runtime, v: Locals, next: Label, trap: Label): void
   const straddled = (EXTRA_RECORD.straddled - EXTRA_RECORD.pageEnd + 1) * RECORD_BYTES;
   const bitsOffset = straddled + RECORD_BYTES + 8;
   f.set(ip, ip.add(straddled));
-  f.if(load('i32', ip, bitsOffset - straddled).ne(bits).or(load('u16', ip).eqz()), () => {
-    f.do(rt.host.decodeBits, ip, bits);
-    f.store('i32', ip, bitsOffset - straddled, bits);
-  });
+  f.if(
+    load('i32', ip, bitsOffset - straddled)
+      .ne(bits)
+      .or(load('u16', ip).eqz()),
+    () => {
+      f.do(rt.host.decodeBits, ip, bits);
+      f.store('i32', ip, bitsOffset - straddled, bits);
+    },
+  );
   // No target lies on "this page" for it: every jump goes the long way.
   f.set(records, 0);
   f.set(pcBase, pc.sub(ip.shrU(3).extU()));

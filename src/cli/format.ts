@@ -1,0 +1,48 @@
+/** Numbers for people. */
+export function count(n: number): string {
+  return n.toLocaleString('en-US');
+}
+
+export function bytes(n: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB'];
+  let unit = 0;
+  let value = n;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return unit === 0 ? `${count(n)} bytes` : `${value.toFixed(1)} ${units[unit]}`;
+}
+
+/** Guest time in seconds from ns. */
+export function seconds(ns: number): string {
+  return `${(ns / 1e9).toFixed(6)} s`;
+}
+
+export function hex(value: bigint | number, digits = 16): string {
+  return `0x${value.toString(16).padStart(digits, '0')}`;
+}
+
+export function digestText(digest: Uint8Array): string {
+  return Buffer.from(digest).toString('hex');
+}
+
+/** Rows with their columns lined up. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i].length))) ?? [];
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i]))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** A value of a journal entry, an input or a state as JSON can say it. */
+export function jsonValue(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return hex(value, 1);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  return value;
+}

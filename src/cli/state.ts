@@ -1,0 +1,141 @@
+/** `chronovisor state`: the machine at any position of a trace. */
+import type { CommandModule } from 'yargs';
+import { UserError } from '../base/assert.ts';
+import { Replayer } from '../replay/replayer.ts';
+import { digestOf } from '../replay/verify.ts';
+import { TraceReader } from '../trace/index.ts';
+import { F_NAMES, X_NAMES } from '../vmm/riscv/disassembler.ts';
+import { codeAround } from '../vmm/riscv/inspect.ts';
+import type { VirtMachine } from '../vmm/riscv/virt.ts';
+import { count, digestText, hex, jsonValue, seconds } from './format.ts';
+import { warnOfDamage } from './trace-argument.ts';
+
+interface Arguments {
+  trace: string;
+  at: string;
+  hart: number | undefined;
+  lines: number;
+  float: boolean;
+  json: boolean;
+}
+
+export const stateCommand: CommandModule<object, Arguments> = {
+  command: 'state <trace>',
+  describe: 'show registers, CSRs, code around pc and the console at a position',
+  builder: (y) =>
+    y
+      .positional('trace', { type: 'string', demandOption: true, describe: 'trace file' })
+      .option('at', { type: 'string', default: 'end', describe: "position, 'end', or a percentage such as 50%" })
+      .option('hart', { type: 'number', describe: 'only this hart' })
+      .option('lines', { type: 'number', default: 10, describe: 'console lines to show' })
+      .option('float', { type: 'boolean', default: false, describe: 'floating-point registers, too' })
+      .option('json', { type: 'boolean', default: false, describe: 'print as JSON' }),
+  handler: (args) => {
+    const trace = TraceReader.open(args.trace);
+    warnOfDamage(trace);
+    const position = parsePosition(args.at, trace);
+    const replayer = new Replayer(trace);
+    const started = performance.now();
+    replayer.seek(position);
+    const seekMs = performance.now() - started;
+    const { machine } = replayer;
+    if (args.hart !== undefined && !(args.hart >= 0 && args.hart < machine.cpu.harts)) {
+      throw new UserError(`--hart ${args.hart}: the machine has harts 0 to ${machine.cpu.harts - 1}`);
+    }
+    const harts = args.hart === undefined ? Array.from({ length: machine.cpu.harts }, (_, i) => i) : [args.hart];
+    const console_ = consoleTail(trace, position, args.lines);
+    if (args.json) {
+      const state = {
+        position,
+        timeNs: machine.clock.now(),
+        digest: digestText(digestOf(machine)),
+        harts: harts.map((hart) => ({ hart, ...registers(machine, hart) })),
+        console: console_,
+      };
+      console.log(JSON.stringify(state, jsonValue, 2));
+      return;
+    }
+    console.log(`position ${count(position)} of ${count(replayer.end)}, ${seconds(machine.clock.now())} of guest time`);
+    console.log(`digest ${digestText(digestOf(machine))}, reached in ${seekMs.toFixed(0)} ms`);
+    for (const hart of harts) console.log(`\n${hartText(machine, hart, args.float)}`);
+    if (console_.length > 0) console.log(`\nconsole:\n${console_.map((line) => `  ${line}`).join('\n')}`);
+  },
+};
+
+/** A position as a person gives it. */
+export function parsePosition(text: string, trace: TraceReader): number {
+  const end = trace.replayableTo;
+  if (text === 'end') return end;
+  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text);
+  const plain = text.replaceAll(/[,_]/g, '');
+  const position = percent ? Math.floor((end * Number(percent[1])) / 100) : Number(plain === '' ? Number.NaN : plain);
+  if (!Number.isSafeInteger(position) || position < 0 || position > end) {
+    throw new UserError(`--at ${text}: a position from 0 to ${end}, 'end' or a percentage is needed`);
+  }
+  return position;
+}
+
+const PRIVILEGES: Record<number, string> = { 0: 'U', 1: 'S', 3: 'M' };
+const CSR_FIELDS = [
+  ...['satp', 'mstatus', 'mie', 'mip', 'lines', 'stvec', 'sepc', 'scause', 'stval', 'sscratch', 'stimecmp'],
+  ...['mtvec', 'mepc', 'mcause', 'mtval', 'mscratch', 'medeleg', 'mideleg', 'mcounteren', 'menvcfg', 'scounteren'],
+] as const;
+
+function registers(machine: VirtMachine, hart: number) {
+  const { cpu } = machine;
+  return {
+    pc: cpu.get(hart, 'pc'),
+    privilege: PRIVILEGES[cpu.get32(hart, 'privilege')],
+    waiting: cpu.get32(hart, 'waiting') !== 0,
+    stopped: cpu.get32(hart, 'stopped') !== 0,
+    x: Object.fromEntries(X_NAMES.map((name, n) => [name, cpu.x(hart, n)])),
+    f: Object.fromEntries(F_NAMES.map((name, n) => [name, cpu.f(hart, n)])),
+    fcsr: (cpu.get32(hart, 'frm') << 5) | cpu.get32(hart, 'fflags'),
+    csrs: Object.fromEntries(CSR_FIELDS.map((name) => [name, cpu.get(hart, name)])),
+  };
+}
+
+function hartText(machine: VirtMachine, hart: number, float: boolean): string {
+  const state = registers(machine, hart);
+  const flags = [
+    `privilege ${state.privilege}`,
+    ...(machine.currentHart === hart ? ['has the turn'] : []),
+    ...(state.waiting ? ['waits for an interrupt'] : []),
+    ...(state.stopped ? ['stopped'] : []),
+  ];
+  const columns = (values: Record<string, bigint>, width: number) => {
+    const cells = Object.entries(values).map(([name, value]) => `${name.padStart(width)} ${hex(value)}`);
+    const rows: string[] = [];
+    for (let i = 0; i < cells.length; i += 4) rows.push(`  ${cells.slice(i, i + 4).join('  ')}`);
+    return rows.join('\n');
+  };
+  const code = codeAround(machine, hart, state.pc, 4, 5).map((line) => {
+    const raw = hex(line.bits, line.length * 2)
+      .slice(2)
+      .padEnd(8);
+    return `${line.address === state.pc ? '=>' : '  '} ${hex(line.address)}  ${raw}  ${line.text}`;
+  });
+  return [
+    `hart ${hart}: pc ${hex(state.pc)}, ${flags.join(', ')}`,
+    columns(state.x, 6),
+    ...(float ? [columns(state.f, 6), `    fcsr ${hex(state.fcsr, 2)}`] : []),
+    columns(state.csrs, 10),
+    ...(code.length > 0 ? code : ['  (no code can be read at pc)']),
+  ].join('\n');
+}
+
+/** The last lines that the console had shown before a position. */
+function consoleTail(trace: TraceReader, position: number, lines: number): string[] {
+  const { console: device } = trace.header.machine;
+  const decoder = new TextDecoder();
+  let text = '';
+  for (const run of trace.consoleOutput(0, position)) {
+    if (run.device !== device || run.position >= position) continue;
+    text += decoder.decode(run.bytes, { stream: true });
+    // Only the tail is wanted: what is far above it goes.
+    if (text.length > 1 << 20) text = text.slice(-(1 << 19));
+  }
+  const all = text.replaceAll('\r', '').split('\n');
+  if (all.at(-1) === '') all.pop();
+  return all.slice(-lines);
+}

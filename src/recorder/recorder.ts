@@ -1,0 +1,119 @@
+/**
+ * The recording side of the input door: writes down every input that passes, takes checkpoints, and notes what happens inside. It never
+ * decides anything that the guest could notice.
+ */
+import type { EndReason, TraceWriter } from '../trace/index.ts';
+import type { InputSource, PushedInput } from '../vmm/inputs.ts';
+import { PAGE_BYTES } from '../vmm/layout.ts';
+import type { JournalEvent, Machine } from '../vmm/machine.ts';
+import { CHECKPOINT_STRIDE, checkpointIsDue, JournalFilter } from './policy.ts';
+
+export class Recorder {
+  readonly #machine: Machine;
+  readonly #writer: TraceWriter;
+  readonly #journal: JournalFilter;
+  #lastCheckpoint = 0;
+  checkpoints = 0;
+
+  constructor(machine: Machine, writer: TraceWriter) {
+    this.#machine = machine;
+    this.#writer = writer;
+    this.#journal = new JournalFilter((event) => writer.journal(entryOf(event)));
+    this.checkpoint();
+  }
+
+  /** The position up to which the machine may run before `atPosition` is to be called. */
+  get nextStop(): number {
+    return (Math.floor(this.#machine.position / CHECKPOINT_STRIDE) + 1) * CHECKPOINT_STRIDE;
+  }
+
+  /** Call whenever the machine has stopped running; does something only at multiples of the stride. */
+  atStop(): void {
+    const { position, pages } = this.#machine;
+    if (position % CHECKPOINT_STRIDE !== 0 || position === this.#lastCheckpoint) return;
+    if (checkpointIsDue(position - this.#lastCheckpoint, pages.dirtyCount)) this.checkpoint();
+  }
+
+  pushed(input: PushedInput): void {
+    this.#writer.input(this.#machine.position, input);
+  }
+
+  output(device: string, data: Uint8Array): void {
+    this.#writer.console(this.#machine.position, device, data);
+  }
+
+  journal(event: JournalEvent): void {
+    this.#journal.add(event);
+  }
+
+  /** Why writing has failed, if it has. */
+  get failed(): string | null {
+    return this.#writer.failed?.message ?? null;
+  }
+  get bytesWritten(): number {
+    return this.#writer.bytesWritten;
+  }
+  get backlogBytes(): number {
+    return this.#writer.backlogBytes;
+  }
+  drain(): Promise<void> {
+    return this.#writer.drain();
+  }
+
+  flush(): void {
+    this.#writer.flush(this.#machine.position, this.#machine.clock.now());
+  }
+
+  checkpoint(): void {
+    const { snapshot, changed } = this.#machine.snapshot();
+    const { pages } = this.#machine;
+    const present = changed.filter((page) => pages.frameAt(snapshot.pages, page) !== 0);
+    const hashes = new Uint8Array(present.length * 16);
+    const contents = new Uint8Array(present.length * PAGE_BYTES);
+    present.forEach((page, i) => {
+      hashes.set(pages.hashAt(snapshot.pages, page)!, i * 16);
+      contents.set(pages.read(page)!, i * PAGE_BYTES);
+    });
+    pages.release(snapshot.pages);
+    this.#lastCheckpoint = snapshot.position;
+    this.checkpoints++;
+    this.#writer.checkpoint({
+      position: snapshot.position,
+      timeNs: snapshot.timeNs,
+      digest: snapshot.digest,
+      state: snapshot.state,
+      pages: Uint32Array.from(present),
+      hashes,
+      contents,
+    });
+  }
+
+  /** Takes the last checkpoint and closes the trace. */
+  async finish(reason: EndReason, exitCode?: number) {
+    // What is due at the end has happened in the state that the trace ends with: the guest may be idle, and time may stand there.
+    this.#machine.settle();
+    if (!this.#writer.failed && this.#machine.position > this.#lastCheckpoint) this.checkpoint();
+    const end = { position: this.#machine.position, timeNs: this.#machine.clock.now(), reason };
+    return this.#writer.close(exitCode === undefined ? end : { ...end, exitCode });
+  }
+}
+
+/** A source that notes what it hands out. */
+export function recordedSource(source: InputSource, writer: () => TraceWriter, position: () => number): InputSource {
+  return {
+    entropy: (device, length) => {
+      const data = source.entropy(device, length);
+      writer().input(position(), { kind: 'entropy', device, data });
+      return data;
+    },
+    block: (disk, block) => {
+      const data = source.block(disk, block);
+      writer().input(position(), { kind: 'block', disk, block, data });
+      return data;
+    },
+  };
+}
+
+export function entryOf(event: JournalEvent) {
+  return { position: event.position, hart: event.hart, kind: event.kind, code: event.code, value: event.value };
+}

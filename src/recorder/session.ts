@@ -1,0 +1,285 @@
+/**
+ * A live machine and the outside: runs the guest in short spells, brings in what is typed, keeps the guest's clock as asked,
+ * and stops it when a condition is met. With a recorder, everything is written down; without one it is a plain run.
+ */
+import type { EndReason } from '../trace/index.ts';
+import type { PushedInput } from '../vmm/inputs.ts';
+import type { Machine } from '../vmm/machine.ts';
+import type { Recorder } from './recorder.ts';
+
+/** A line of a console script: when the text has appeared, the answer is typed. */
+export interface ScriptLine {
+  readonly expect: string;
+  readonly send: string;
+}
+
+export interface SessionOptions {
+  readonly machine: Machine;
+  readonly recorder: Recorder | null;
+  /** Device that the console is wired to. */
+  readonly console: string;
+  /** `virtual`: guest time is a function of position and skipped idle. `host`: it follows the host's clock. */
+  readonly clock: 'virtual' | 'host';
+  /** Idle guests wait for real time or a key, instead of skipping to the next event. */
+  readonly interactive: boolean;
+  readonly output: (data: Uint8Array) => void;
+  readonly script?: readonly ScriptLine[];
+  readonly until?: string;
+  readonly maxSteps?: number;
+  readonly timeoutMs?: number;
+  /** Called about ten times a second. */
+  readonly progress?: () => void;
+}
+
+export interface SessionEnd {
+  readonly reason: EndReason;
+  readonly exitCode?: number;
+  /** What to tell the person, where the reason alone does not. */
+  readonly message?: string;
+}
+
+/** Host time that the machine may run before the event loop has its turn: a key or a signal waits no longer. */
+const SPELL_MS = 20;
+const FLUSH_MS = 1000;
+const PROGRESS_MS = 100;
+const FIRST_SPELL_STEPS = 500_000;
+/** When so much waits to be written, the machine waits too. */
+const BACKLOG_BYTES_MAX = 128 * 2 ** 20;
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #machine: Machine;
+  readonly #recorder: Recorder | null;
+  readonly #typed: Uint8Array[] = [];
+  #inputEnded = false;
+  #interrupted: SessionEnd | null = null;
+  #wake: (() => void) | null = null;
+  readonly #watch: TextWatch;
+  readonly #script: ScriptLine[];
+  #found = false;
+  #hostStart = 0;
+  #spellSteps = FIRST_SPELL_STEPS;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#machine = options.machine;
+    this.#recorder = options.recorder;
+    this.#script = [...(options.script ?? [])];
+    this.#watch = new TextWatch(options.until ?? null);
+    this.#machine.events = {
+      output: (device, data) => this.#output(device, data),
+      ...(this.#recorder ? { journal: (event) => this.#recorder?.journal(event) } : {}),
+    };
+    this.#expectNext();
+  }
+
+  /** Bytes typed by the person. */
+  type(data: Uint8Array): void {
+    this.#typed.push(data);
+    this.#wake?.();
+  }
+
+  /** No more will be typed. */
+  endInput(): void {
+    this.#inputEnded = true;
+    this.#wake?.();
+  }
+
+  /** Ends the session at the next opportunity. */
+  interrupt(end: SessionEnd): void {
+    this.#interrupted ??= end;
+    this.#wake?.();
+  }
+
+  async run(): Promise<SessionEnd> {
+    const { maxSteps = Number.POSITIVE_INFINITY, timeoutMs = Number.POSITIVE_INFINITY } = this.#options;
+    const started = performance.now();
+    this.#hostStart = started;
+    let flushed = started;
+    let reported = started;
+    for (;;) {
+      if (this.#interrupted) return this.#interrupted;
+      const now = performance.now();
+      if (now - started >= timeoutMs) return { reason: 'timeout' };
+      if (now - reported >= PROGRESS_MS) {
+        reported = now;
+        this.#options.progress?.();
+      }
+      if (this.#recorder && now - flushed >= FLUSH_MS) {
+        flushed = now;
+        this.#recorder.flush();
+      }
+      if (this.#recorder?.failed) return { reason: 'disk-full', message: this.#recorder.failed };
+      if (this.#machine.position >= maxSteps) return { reason: 'max-steps' };
+      const end = await this.#spell(Math.min(maxSteps, this.#machine.position + this.#spellSteps));
+      if (end) return end;
+    }
+  }
+
+  /** Runs for a while, then lets the event loop have its turn. */
+  async #spell(until: number): Promise<SessionEnd | null> {
+    this.#enterInputs();
+    const began = performance.now();
+    const from = this.#machine.position;
+    while (this.#machine.position < until) {
+      const stop = Math.min(until, this.#recorder?.nextStop ?? until);
+      const result = this.#machine.run(stop);
+      this.#recorder?.atStop();
+      if (result.kind === 'stopped') return endOf(result.request);
+      if (result.kind === 'paused') {
+        if (this.#watch.done) return { reason: 'until' };
+        if (this.#found) this.#answer();
+      }
+      if (result.kind === 'idle') {
+        if (this.#typed.length > 0) break;
+        const end = await this.#idle(result.untilNs);
+        if (end) return end;
+        if (performance.now() - began > SPELL_MS) break;
+      }
+    }
+    const spent = performance.now() - began;
+    const steps = this.#machine.position - from;
+    if (steps > 0 && spent > 1) this.#spellSteps = Math.max(10_000, Math.round((steps / spent) * SPELL_MS));
+    if (this.#recorder && this.#recorder.backlogBytes > BACKLOG_BYTES_MAX) await this.#recorder.drain();
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    return null;
+  }
+
+  async #idle(untilNs: number): Promise<SessionEnd | null> {
+    const { interactive, clock } = this.#options;
+    const waits = interactive || clock === 'host';
+    const now = this.#machine.clock.now();
+    if (untilNs === Number.POSITIVE_INFINITY && this.#inputEnded && !this.#interrupted) {
+      return {
+        reason: 'interrupted',
+        message: 'the guest waits for an interrupt that cannot come; the input has ended',
+      };
+    }
+    if (!waits && untilNs !== Number.POSITIVE_INFINITY) {
+      this.#machine.skipIdle(untilNs);
+      return null;
+    }
+    const began = performance.now();
+    const waitMs = (untilNs - now) / 1e6;
+    await this.#waitFor(clock === 'host' ? Math.min(waitMs, Math.max(0, (untilNs - this.#hostNs()) / 1e6)) : waitMs);
+    const waitedNs = Math.floor((performance.now() - began) * 1e6);
+    const reached = clock === 'host' ? this.#hostNs() : now + waitedNs;
+    if (reached >= untilNs && clock === 'virtual') this.#machine.skipIdle(untilNs);
+    else this.#push({ kind: 'clock', timeNs: Math.max(now, reached), psPerStep: this.#machine.clock.psPerStep });
+    return null;
+  }
+
+  /** Waits until the time is over, a key is pressed or someone ends the session. */
+  #waitFor(ms: number): Promise<void> {
+    if (this.#typed.length > 0 || this.#interrupted) return Promise.resolve();
+    // A wait is cut so that flushes, progress and the timeout go on.
+    const limit = Math.min(ms, PROGRESS_MS);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => done(), limit);
+      const done = () => {
+        clearTimeout(timer);
+        this.#wake = null;
+        resolve();
+      };
+      this.#wake = done;
+    });
+  }
+
+  #hostNs(): number {
+    return Math.floor((performance.now() - this.#hostStart) * 1e6);
+  }
+
+  #enterInputs(): void {
+    if (this.#options.clock === 'host') {
+      const now = this.#machine.clock.now();
+      const host = this.#hostNs();
+      // Guest time may not go back: where it is ahead it creeps until the host has caught up.
+      const behind = host >= now;
+      const measured = (SPELL_MS * 1e9) / this.#spellSteps;
+      const psPerStep = Math.max(1, Math.round(behind ? measured : measured / 10));
+      this.#push({ kind: 'clock', timeNs: Math.max(now, host), psPerStep });
+    }
+    while (this.#typed.length > 0) {
+      // A device takes what it has room for; the rest waits here.
+      const room =
+        this.#machine.devices.find((d) => d.name === this.#options.console)?.room ?? Number.POSITIVE_INFINITY;
+      if (room === 0) break;
+      const data = this.#typed[0].subarray(0, room);
+      this.#typed[0] = this.#typed[0].subarray(data.length);
+      if (this.#typed[0].length === 0) this.#typed.shift();
+      // If idle has been skipped at this very position, replay must come to the same time first.
+      this.#pinTime();
+      this.#push({ kind: 'console', device: this.#options.console, data });
+    }
+  }
+
+  #pinTime(): void {
+    const { clock } = this.#machine;
+    this.#push({ kind: 'clock', timeNs: clock.now(), psPerStep: clock.psPerStep });
+  }
+
+  #push(input: PushedInput): void {
+    this.#machine.settle();
+    this.#recorder?.pushed(input);
+    this.#machine.input(input);
+  }
+
+  #output(device: string, data: Uint8Array): void {
+    this.#recorder?.output(device, data);
+    if (device !== this.#options.console) return;
+    this.#options.output(data);
+    this.#watch.add(data);
+    if (this.#watch.done) this.#machine.pause();
+    if (this.#scriptWatch?.add(data)) {
+      this.#found = true;
+      this.#machine.pause();
+    }
+  }
+
+  #scriptWatch: TextWatch | null = null;
+  #expectNext(): void {
+    this.#found = false;
+    const next = this.#script[0];
+    this.#scriptWatch = next ? new TextWatch(next.expect) : null;
+  }
+
+  #answer(): void {
+    const line = this.#script.shift();
+    this.#expectNext();
+    if (!line) return;
+    this.#pinTime();
+    this.#push({ kind: 'console', device: this.#options.console, data: new TextEncoder().encode(line.send) });
+  }
+}
+
+function endOf(request: { kind: 'power-off'; exitCode: number } | { kind: 'reboot' }): SessionEnd {
+  if (request.kind === 'power-off') return { reason: 'power-off', exitCode: request.exitCode };
+  return { reason: 'power-off', exitCode: 0, message: 'the guest asked for a reboot; the machine stops here' };
+}
+
+/** Looks for a text in a stream of bytes. */
+class TextWatch {
+  readonly #wanted: Uint8Array | null;
+  #tail: number[] = [];
+  done = false;
+
+  constructor(text: string | null) {
+    this.#wanted = text === null ? null : new TextEncoder().encode(text);
+    if (this.#wanted?.length === 0) this.done = true;
+  }
+
+  /** True once the text has been seen. */
+  add(data: Uint8Array): boolean {
+    const wanted = this.#wanted;
+    if (!wanted || this.done) return this.done;
+    for (const byte of data) {
+      this.#tail.push(byte);
+      if (this.#tail.length > wanted.length) this.#tail.shift();
+      if (this.#tail.length === wanted.length && this.#tail.every((b, i) => b === wanted[i])) {
+        this.done = true;
+        return true;
+      }
+    }
+    return false;
+  }
+}

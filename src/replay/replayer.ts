@@ -1,0 +1,265 @@
+/**
+ * The replaying side of the input door: a machine that is given the inputs of a trace at their positions, and nothing else. It
+ * moves forward; to go elsewhere it starts from a checkpoint.
+ */
+import { assert, UserError } from '../base/assert.ts';
+import { ABSENT, type CheckpointInfo, type TimedInput, type TraceReader } from '../trace/index.ts';
+import type { InputSource, PulledInput, PushedInput } from '../vmm/inputs.ts';
+import { PAGE_BYTES } from '../vmm/layout.ts';
+import type { MachineSnapshot } from '../vmm/machine.ts';
+import type { PageSnapshot } from '../vmm/pages.ts';
+import { buildVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
+
+/** Replay came to another state than was recorded. */
+export class Divergence extends Error {
+  override name = 'Divergence';
+  readonly position: number;
+  constructor(position: number, message: string) {
+    super(message);
+    this.position = position;
+  }
+}
+
+/** In-memory states kept for coming back to, beside the one that the last load left. */
+const SNAPSHOTS_MAX = 48;
+
+interface Timed<T> {
+  readonly position: number;
+  readonly input: T;
+}
+
+export class Replayer {
+  readonly trace: TraceReader;
+  readonly machine: VirtMachine;
+  /** Where the recording, or what is readable of it, ends. */
+  readonly end: number;
+  #pushed!: Lookahead<PushedInput>;
+  #pulled!: Lookahead<PulledInput>;
+  /** What each page held when `#base` was taken, as content numbers of the trace. */
+  #refs: Int32Array;
+  #base: PageSnapshot | null = null;
+  readonly #snapshots = new Map<number, { snapshot: MachineSnapshot; inputsBefore: number }>();
+
+  constructor(trace: TraceReader) {
+    this.trace = trace;
+    this.end = trace.replayableTo;
+    if (trace.checkpoints.length === 0)
+      throw new UserError(`${trace.name}: no checkpoint in it; nothing can be replayed`);
+    const source: InputSource = {
+      entropy: (device, length) => {
+        const input = this.#pull('entropy');
+        assert(input.kind === 'entropy', 'kinds agree');
+        if (input.device !== device || input.data.length !== length)
+          this.#inputDiffers(`${length} bytes for ${device}`);
+        return input.data;
+      },
+      block: (disk, block) => {
+        const input = this.#pull('block');
+        assert(input.kind === 'block', 'kinds agree');
+        if (input.disk !== disk || input.block !== block) this.#inputDiffers(`block ${block} of disk ${disk}`);
+        return input.data;
+      },
+    };
+    this.machine = buildVirt({ ...trace.header.machine, rtcOffsetNs: trace.header.machine.rtcOffsetNs }, source);
+    this.#refs = new Int32Array(this.machine.pages.count).fill(ABSENT);
+    this.load(trace.checkpoints[0]);
+  }
+
+  get position(): number {
+    return this.machine.position;
+  }
+
+  /** The last checkpoint at or before a position. */
+  checkpointBefore(position: number): CheckpointInfo {
+    const { checkpoints } = this.trace;
+    let low = 0;
+    let high = checkpoints.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (checkpoints[middle].position <= position) low = middle;
+      else high = middle - 1;
+    }
+    return checkpoints[low];
+  }
+
+  /** Moves to a position, from wherever that is quickest. */
+  seek(position: number): void {
+    if (position < 0 || position > this.end || !Number.isSafeInteger(position)) {
+      throw new UserError(`${this.trace.name}: position ${position} is outside the recording (0 to ${this.end})`);
+    }
+    const checkpoint = this.checkpointBefore(position);
+    if (this.position > position || this.position < checkpoint.position) this.load(checkpoint);
+    this.runTo(position);
+  }
+
+  /** Puts the machine into the state of a checkpoint. */
+  load(checkpoint: CheckpointInfo): void {
+    const known = this.#snapshots.get(checkpoint.position);
+    if (known) {
+      this.machine.restore(known.snapshot);
+    } else {
+      this.#loadPages(checkpoint);
+      this.machine.restoreState(this.trace.state(checkpoint));
+      const { snapshot } = this.machine.snapshot();
+      this.#keep(snapshot, checkpoint);
+      if (this.#base) this.machine.pages.release(this.#base);
+      this.#base = this.machine.pages.hold(snapshot.pages);
+    }
+    this.#inputsFrom(checkpoint.inputsBefore);
+  }
+
+  /** Runs forward to a position, entering the inputs on the way; the machine's own stop ends it early. */
+  runTo(position: number): void {
+    while (this.position < position || this.#pushed.at(this.position)) {
+      for (;;) {
+        const input = this.#pushed.at(this.position);
+        // What was entered at the very position asked for belongs to the step after it.
+        if (!input || this.position === position) break;
+        this.#pushed.next();
+        this.machine.input(input);
+      }
+      if (this.position === position) return;
+      const result = this.machine.run(Math.min(position, this.#pushed.position));
+      if (result.kind === 'stopped') {
+        if (this.position < position) this.#stoppedEarly(position);
+        return;
+      }
+      if (result.kind === 'idle' && !this.#pushed.at(this.position)) {
+        if (result.untilNs === Number.POSITIVE_INFINITY) this.#waitsForever();
+        this.machine.skipIdle(result.untilNs);
+      }
+    }
+  }
+
+  /** At a checkpoint's position: brings the machine to the very state that the checkpoint holds. */
+  settleAt(checkpoint: CheckpointInfo): void {
+    assert(this.position === checkpoint.position, 'the machine is at the checkpoint');
+    for (;;) {
+      const input = this.#pushed.at(this.position);
+      if (!input || this.#pushed.number >= checkpoint.inputsBefore) break;
+      this.#pushed.next();
+      this.machine.input(input);
+    }
+    if (this.machine.clock.now() < checkpoint.timeNs) this.machine.skipIdle(checkpoint.timeNs);
+    if (checkpoint.position === this.end && this.trace.end) this.machine.settle();
+  }
+
+  #loadPages(checkpoint: CheckpointInfo): void {
+    const { machine, trace } = this;
+    const wanted = new Int32Array(machine.pages.count).fill(ABSENT);
+    for (const earlier of trace.checkpoints) {
+      const { pages, refs } = trace.changes(earlier);
+      for (let i = 0; i < pages.length; i++) {
+        if (pages[i] >= wanted.length) {
+          throw new UserError(
+            `${trace.name}: checkpoint at ${earlier.position} names page ${pages[i]} of ${wanted.length}`,
+          );
+        }
+        wanted[pages[i]] = refs[i];
+      }
+      if (earlier === checkpoint) break;
+    }
+    // From the last loaded state, whose contents are known, only what differs is read.
+    if (this.#base) machine.pages.restore(this.#base);
+    const content = new Uint8Array(PAGE_BYTES);
+    for (let page = 0; page < wanted.length; page++) {
+      if (wanted[page] === this.#refs[page]) continue;
+      if (wanted[page] === ABSENT) {
+        machine.pages.drop(page);
+      } else {
+        trace.page(wanted[page], content);
+        machine.pages.write(page).set(content);
+        machine.pageWritten(page);
+      }
+    }
+    this.#refs = wanted;
+  }
+
+  #keep(snapshot: MachineSnapshot, checkpoint: CheckpointInfo): void {
+    if (this.#snapshots.size >= SNAPSHOTS_MAX) {
+      const [oldest, { snapshot: old }] = this.#snapshots.entries().next().value!;
+      this.#snapshots.delete(oldest);
+      this.machine.pages.release(old.pages);
+    }
+    this.#snapshots.set(checkpoint.position, { snapshot, inputsBefore: checkpoint.inputsBefore });
+  }
+
+  #inputsFrom(number: number): void {
+    this.#pushed = new Lookahead(this.trace.inputsFrom(number), number, isPushed);
+    this.#pulled = new Lookahead(this.trace.inputsFrom(number), number, isPulled);
+  }
+
+  #pull(kind: PulledInput['kind']): PulledInput {
+    const input = this.#pulled.at(this.position);
+    if (input?.kind !== kind) this.#inputDiffers(`an input of kind '${kind}'`);
+    this.#pulled.next();
+    return input!;
+  }
+
+  #inputDiffers(wanted: string): never {
+    const there = this.#pulled.at(this.position);
+    const next = there
+      ? `the trace has '${there.kind}'`
+      : `the trace has none before position ${this.#pulled.position}`;
+    throw new Divergence(this.position, `position ${this.position}: replay asks for ${wanted}, ${next}`);
+  }
+
+  #stoppedEarly(wanted: number): never {
+    throw new Divergence(this.position, `the replayed machine stopped at position ${this.position}, before ${wanted}`);
+  }
+
+  #waitsForever(): never {
+    throw new Divergence(this.position, `the replayed machine waits forever at position ${this.position}`);
+  }
+}
+
+const PULLED = new Set(['entropy', 'block']);
+const isPulled = (input: TimedInput['input']): input is PulledInput => PULLED.has(input.kind);
+const isPushed = (input: TimedInput['input']): input is PushedInput => !PULLED.has(input.kind);
+
+/** The inputs of one half of the door, in order, with the next one in sight. */
+class Lookahead<T extends TimedInput['input']> {
+  readonly #inputs: Iterator<TimedInput>;
+  readonly #accepts: (input: TimedInput['input']) => input is T;
+  #head: Timed<T> | null = null;
+
+  #read: number;
+
+  /** `first` is the number of the first input that the iterator gives. */
+  constructor(inputs: Iterator<TimedInput>, first: number, accepts: (input: TimedInput['input']) => input is T) {
+    this.#inputs = inputs;
+    this.#accepts = accepts;
+    this.#read = first;
+    this.next();
+  }
+
+  /** Number of the next input among all inputs of the trace. */
+  get number(): number {
+    return this.#read - 1;
+  }
+
+  /** Position of the next input; Infinity after the last. */
+  get position(): number {
+    return this.#head?.position ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The next input if it belongs to this position. */
+  at(position: number): T | null {
+    return this.#head?.position === position ? this.#head.input : null;
+  }
+
+  next(): void {
+    for (;;) {
+      const { value, done } = this.#inputs.next();
+      if (done) {
+        this.#head = null;
+        return;
+      }
+      this.#read++;
+      if (this.#accepts(value.input)) {
+        this.#head = { position: value.position, input: value.input };
+        return;
+      }
+    }
+  }
+}

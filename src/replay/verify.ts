@@ -1,0 +1,117 @@
+/** Replays a whole trace and compares everything that was recorded: digests, journal entries, console output. */
+import { JournalFilter } from '../recorder/policy.ts';
+import type { ConsoleRun, JournalEntry, TraceReader } from '../trace/index.ts';
+import type { JournalEvent, Machine } from '../vmm/machine.ts';
+import { Divergence, Replayer } from './replayer.ts';
+
+export interface VerifyResult {
+  readonly steps: number;
+  readonly digests: number;
+  readonly journalEntries: number;
+  readonly consoleBytes: number;
+}
+
+export interface ReplayWatcher {
+  /** The guest's console, as it comes. */
+  output?(device: string, data: Uint8Array): void;
+  /** Called at each checkpoint. */
+  progress?(position: number): void;
+  /** Longest slice in steps, for shuffling what must not matter. */
+  sliceSteps?: number;
+}
+
+const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+
+/** Digest of the machine as it is now. */
+export function digestOf(machine: Machine): Uint8Array {
+  const { snapshot } = machine.snapshot();
+  machine.pages.release(snapshot.pages);
+  return snapshot.digest;
+}
+
+/** Throws a `Divergence` that names the first difference, both values, and the command that looks closer. */
+export function verify(trace: TraceReader, watcher: ReplayWatcher = {}): VerifyResult {
+  const replayer = new Replayer(trace);
+  const { machine } = replayer;
+  if (watcher.sliceSteps) machine.sliceSteps = watcher.sliceSteps;
+  const journal = new Expected(trace, trace.journal(0, trace.replayableTo), journalText);
+  const output = new Expected(trace, trace.consoleOutput(0, trace.replayableTo), consoleText);
+  let consoleBytes = 0;
+  const filter = new JournalFilter((event) => journal.check(journalText(event), event.position));
+  machine.events = {
+    journal: (event) => filter.add(event),
+    output: (device, data) => {
+      output.check(consoleText({ position: machine.position, device, bytes: data }), machine.position);
+      consoleBytes += data.length;
+      watcher.output?.(device, data);
+    },
+  };
+  let before = 0;
+  let digests = 0;
+  for (const checkpoint of trace.checkpoints) {
+    replayer.runTo(checkpoint.position);
+    replayer.settleAt(checkpoint);
+    const digest = digestOf(machine);
+    if (hexOf(digest) !== hexOf(checkpoint.digest)) {
+      throw new Divergence(
+        checkpoint.position,
+        `${trace.name}: replay differs between positions ${before} and ${checkpoint.position}: ` +
+          `recorded digest ${hexOf(checkpoint.digest)}, replayed ${hexOf(digest)}; ` +
+          `look closer with: chronovisor state ${trace.name} --at ${before}`,
+      );
+    }
+    digests++;
+    before = checkpoint.position;
+    watcher.progress?.(before);
+  }
+  replayer.runTo(replayer.end);
+  machine.drainJournal();
+  journal.finish();
+  output.finish();
+  return { steps: replayer.end, digests, journalEntries: journal.checked, consoleBytes };
+}
+
+function journalText({ position, hart, kind, code, value }: JournalEvent | JournalEntry): string {
+  return `${kind} ${code} of hart ${hart} at position ${position}, value 0x${value.toString(16)}`;
+}
+
+function consoleText({ position, device, bytes }: ConsoleRun): string {
+  return `output of ${device} at position ${position}: ${JSON.stringify(new TextDecoder().decode(bytes))}`;
+}
+
+/** What was recorded, in order, as text; what replay does is held against it. */
+class Expected<T extends { position: number }> {
+  readonly #trace: TraceReader;
+  readonly #recorded: Iterator<T>;
+  readonly #text: (item: T) => string;
+  checked = 0;
+
+  constructor(trace: TraceReader, recorded: Iterator<T>, text: (item: T) => string) {
+    this.#trace = trace;
+    this.#recorded = recorded;
+    this.#text = text;
+  }
+
+  check(replayed: string, position: number): void {
+    const { value, done } = this.#recorded.next();
+    const recorded = done ? 'nothing more' : this.#text(value);
+    // A recording that was cut off ends somewhere; what follows was never written.
+    if (done && position >= this.#trace.replayableTo) return;
+    if (recorded !== replayed) this.#differs(recorded, replayed, Math.min(position, done ? position : value.position));
+    this.checked++;
+  }
+
+  /** Nothing that was recorded may be left over. */
+  finish(): void {
+    const { value, done } = this.#recorded.next();
+    if (!done) this.#differs(this.#text(value), 'nothing more', value.position);
+  }
+
+  #differs(recorded: string, replayed: string, position: number): never {
+    throw new Divergence(
+      position,
+      `${this.#trace.name}: replay differs at position ${position}: recorded ${recorded}; replayed ${replayed}; ` +
+        `look closer with: chronovisor state ${this.#trace.name} --at ${position}`,
+    );
+  }
+}

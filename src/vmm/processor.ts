@@ -1,0 +1,23 @@
+/** What the machine asks of its harts, whatever their instruction set. */
+import type { StateIO } from '../base/state.ts';
+
+export interface Processor {
+  readonly harts: number;
+  /** True if the hart has something to execute now; asking wakes one whose interrupt has come. */
+  runnable(hart: number): boolean;
+  /** Runs a hart for at most `budget` steps; the clock's position moves on. True if the hart gave up the rest of its turn. */
+  run(hart: number, budget: number): boolean;
+  /** The hart's turn is over. */
+  endTurn(hart: number): void;
+  /** Ends the running slice after its present step. */
+  leaveSlice(): void;
+  /** Brings timer interrupts up to date with virtual time. */
+  updateTimers(): void;
+  /** Virtual time in ns at which the hart's own timer fires next; Infinity if it is off. */
+  timerDeadline(hart: number): number;
+  /** A page of RAM was written by someone else than a hart. */
+  pageWritten(page: number): void;
+  /** Forgets host addresses: those for writing are wrong after a snapshot, all of them after a restore. */
+  dropHostAddresses(): void;
+  sync(s: StateIO): void;
+}

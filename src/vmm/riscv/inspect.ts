@@ -1,0 +1,108 @@
+/** Looking at a machine without touching it: virtual memory as a hart sees it, registers, code. No TLB is filled, no bit is set. */
+import { assert } from '../../base/assert.ts';
+import { PAGE_BYTES, RAM_BASE } from '../layout.ts';
+import { type Disassembly, disassemble } from './disassembler.ts';
+import { PRIV } from './hart.ts';
+import type { VirtMachine } from './virt.ts';
+
+/** Physical address of a virtual one as the hart's page tables have it now; null where nothing is mapped. */
+export function translate(machine: VirtMachine, hart: number, address: bigint): bigint | null {
+  const { cpu } = machine;
+  const satp = cpu.get(hart, 'satp');
+  const mode = Number(satp >> 60n);
+  if (cpu.get32(hart, 'privilege') === PRIV.M || mode === 0) return address;
+  const levels = mode - 5;
+  let table = (satp & ((1n << 44n) - 1n)) << 12n;
+  for (let level = levels - 1; level >= 0; level--) {
+    const shift = BigInt(12 + 9 * level);
+    const bytes = readPhysical(machine, table + ((address >> shift) & 511n) * 8n, 8);
+    if (!bytes) return null;
+    const pte = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+    if (!(pte & 1n)) return null;
+    const base = ((pte >> 10n) & ((1n << 44n) - 1n)) << 12n;
+    if (pte & 10n) {
+      const mask = (1n << shift) - 1n;
+      return (base & ~mask) | (address & mask);
+    }
+    table = base;
+  }
+  return null;
+}
+
+/** RAM at a physical address; null where the range leaves RAM. */
+export function readPhysical(machine: VirtMachine, address: bigint, length: number): Uint8Array | null {
+  const offset = address - BigInt(RAM_BASE);
+  if (offset < 0n || offset + BigInt(length) > BigInt(machine.pages.ramPages) * BigInt(PAGE_BYTES)) return null;
+  const result = new Uint8Array(length);
+  for (let at = 0; at < length; ) {
+    const where = Number(offset) + at;
+    const within = where % PAGE_BYTES;
+    const count = Math.min(length - at, PAGE_BYTES - within);
+    const page = machine.pages.read(Math.floor(where / PAGE_BYTES));
+    if (page) result.set(page.subarray(within, within + count), at);
+    at += count;
+  }
+  return result;
+}
+
+/** Memory at a virtual address as a hart sees it; null where any of it is not mapped to RAM. */
+export function readVirtual(machine: VirtMachine, hart: number, address: bigint, length: number): Uint8Array | null {
+  const result = new Uint8Array(length);
+  for (let at = 0; at < length; ) {
+    const where = BigInt.asUintN(64, address + BigInt(at));
+    const count = Math.min(length - at, PAGE_BYTES - Number(where % BigInt(PAGE_BYTES)));
+    const physical = translate(machine, hart, where);
+    const bytes = physical === null ? null : readPhysical(machine, physical, count);
+    if (!bytes) return null;
+    result.set(bytes, at);
+    at += count;
+  }
+  return result;
+}
+
+export interface CodeLine extends Disassembly {
+  readonly address: bigint;
+}
+
+/** The instruction at an address; null where it cannot be read. */
+export function instructionAt(machine: VirtMachine, hart: number, address: bigint): CodeLine | null {
+  const low = readVirtual(machine, hart, address, 2);
+  if (!low) return null;
+  const first = low[0] | (low[1] << 8);
+  const high = (first & 3) === 3 ? readVirtual(machine, hart, address + 2n, 2) : null;
+  if ((first & 3) === 3 && !high) return null;
+  const bits = high ? first | (high[0] << 16) | (high[1] << 24) : first;
+  return { address, ...disassemble(bits, address) };
+}
+
+/**
+ * Code around an address. Going back, instructions have no boundaries of their own: of the starts up to `before` instructions away,
+ * the farthest is taken whose decoding comes out exactly at the address and has no invalid instruction.
+ */
+export function codeAround(machine: VirtMachine, hart: number, pc: bigint, before: number, after: number): CodeLine[] {
+  const lines: CodeLine[] = [];
+  for (let distance = before * 4; distance > 0 && lines.length === 0; distance -= 2) {
+    const run = decodeRun(machine, hart, pc - BigInt(distance), pc);
+    if (run && run.length >= Math.min(before, distance / 4)) lines.push(...run.slice(-before));
+  }
+  for (let at = pc, n = 0; n <= after; n++) {
+    const line = instructionAt(machine, hart, at);
+    if (!line) break;
+    lines.push(line);
+    at += BigInt(line.length);
+  }
+  return lines;
+}
+
+function decodeRun(machine: VirtMachine, hart: number, from: bigint, to: bigint): CodeLine[] | null {
+  const run: CodeLine[] = [];
+  let at = from;
+  while (at < to) {
+    const line = instructionAt(machine, hart, at);
+    if (!line || line.text.startsWith('.')) return null;
+    run.push(line);
+    at += BigInt(line.length);
+  }
+  assert(at >= to, 'the run reaches its end');
+  return at === to ? run : null;
+}
