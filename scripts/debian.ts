@@ -53,7 +53,8 @@ export function readVersions(cache: string): Versions | undefined {
     const whole = Object.entries(versions.files).every(
       ([path, { bytes }]) => fs.statSync(join(cache, path)).size === bytes,
     );
-    return whole && versions.release === RELEASE ? versions : undefined;
+    const loadable = WANTED_MODULES.every((name) => versions.moduleOrder.includes(`${name}.ko`));
+    return whole && loadable && versions.release === RELEASE ? versions : undefined;
   } catch {
     return undefined;
   }
