@@ -91,6 +91,7 @@ function parseOptions(args: readonly string[]): Options {
 }
 
 async function fetchPackages(cache: string, options: Options, say: (line: string) => void): Promise<Versions> {
+  requireProgram('apt-get', 'apt (on another system, bring a filled cache and set CHRONOVISOR_CACHE to its folder)');
   requireProgram('dpkg-deb', 'dpkg');
   requireProgram('xz', 'xz-utils');
   const apt = await PrivateApt.open(join(cache, 'apt'), RELEASE, ARCHITECTURE);
