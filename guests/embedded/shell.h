@@ -1,0 +1,6 @@
+#pragma once
+
+#include "types.h"
+
+/* Reads commands from the serial port for ever. */
+void shell(u64 unused);
