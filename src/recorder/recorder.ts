@@ -68,10 +68,10 @@ export class Recorder {
     const { snapshot, changed } = this.#machine.snapshot();
     const { pages } = this.#machine;
     const present = changed.filter((page) => pages.frameAt(snapshot.pages, page) !== 0);
-    const hashes = new Uint8Array(present.length * 16);
+    const hashes = new Int32Array(present.length * 4);
     const contents = new Uint8Array(present.length * PAGE_BYTES);
     present.forEach((page, i) => {
-      hashes.set(pages.hashAt(snapshot.pages, page)!, i * 16);
+      pages.copyHash(snapshot.pages, page, hashes, i * 4);
       contents.set(pages.read(page)!, i * PAGE_BYTES);
     });
     pages.release(snapshot.pages);
@@ -83,7 +83,7 @@ export class Recorder {
       digest: snapshot.digest,
       state: snapshot.state,
       pages: Uint32Array.from(present),
-      hashes,
+      hashes: new Uint8Array(hashes.buffer),
       contents,
     });
   }

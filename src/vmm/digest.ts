@@ -10,9 +10,11 @@ import type { Fn } from './codegen/fn.ts';
 import { ModuleBuilder } from './codegen/module.ts';
 import { PAGE_BYTES } from './layout.ts';
 
-/** Scratch words in linear memory: the two words of the last hash, and the two of the running sum. */
+/** Scratch words in linear memory, two each: the hash just made, the running sum, the hash of before, that of zeros. */
 const HASH = 0x480;
 const SUM = 0x490;
+const BEFORE = 0x4a0;
+const ZERO = 0x4b0;
 /** A page for bytes that do not lie in a page of their own. */
 const SCRATCH = 0x30000;
 
@@ -53,8 +55,16 @@ function buildModule(): Uint8Array {
     f.store('i64', i32(0), HASH, combine(a, b, c, d));
     f.store('i64', i32(0), HASH + 8, combine(d.mul(K[3]), a, b.xor(K[0]), c));
   });
-  // Adds the hash given, mixed with a number, to the running sum, `sign` times.
+  // Adds a hash, mixed with a number, to the running sum, `sign` times; that of zeros counts nothing.
   const accumulate = m.define('accumulate', ['i32', 'i32', 'i32'], null, (f, hash, number, sign) => {
+    const same = (i: number) => load('i64', hash, i).eq(load('i64', i32(0), ZERO + i));
+    const empty = (i: number) => load('i64', hash, i).eqz();
+    f.if(
+      same(0)
+        .and(same(8))
+        .or(empty(0).and(empty(8))),
+      () => f.return(),
+    );
     for (let i = 0; i < 2; i++) {
       const word = f.let(
         load('i64', hash, 8 * i).xor(
@@ -78,49 +88,50 @@ export const DIGEST_BYTES = 16;
 
 export class Digester {
   readonly #memory: Uint8Array;
-  readonly #words: BigUint64Array;
+  readonly #words: Int32Array;
   readonly #hashPage: (address: number) => void;
   readonly #accumulate: (hash: number, number: number, sign: number) => void;
-  readonly zeroHash: Uint8Array;
 
   constructor(memory: WebAssembly.Memory) {
     this.#memory = new Uint8Array(memory.buffer);
-    this.#words = new BigUint64Array(memory.buffer, 0, 0x1000 / 8);
+    this.#words = new Int32Array(memory.buffer, 0, 0x1000 / 4);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(buildModule()), { host: { memory } });
     this.#hashPage = instance.exports.hashPage as (address: number) => void;
     this.#accumulate = instance.exports.accumulate as (hash: number, number: number, sign: number) => void;
     this.#memory.fill(0, SCRATCH, SCRATCH + PAGE_BYTES);
-    this.zeroHash = this.hashPage(SCRATCH);
+    this.#hashPage(SCRATCH);
+    this.#memory.copyWithin(ZERO, HASH, HASH + DIGEST_BYTES);
   }
 
-  /** The 16-byte hash of the page at a host address. */
-  hashPage(address: number): Uint8Array {
-    this.#hashPage(address);
-    return this.#memory.slice(HASH, HASH + DIGEST_BYTES);
-  }
-
-  /** Changes a digest of memory by what page `number` held (`before`) and holds (`after`); null stands for zeros. */
-  update(sum: Uint8Array, number: number, before: Uint8Array | null, after: Uint8Array | null): void {
+  /** Starts to change a digest of memory: `change` works on it until `sum` takes it back. */
+  begin(sum: Uint8Array): void {
     this.#memory.set(sum, SUM);
-    for (const [hash, sign] of [
-      [before, -1],
-      [after, 1],
-    ] as const) {
-      if (!hash || this.isZero(hash)) continue;
-      this.#memory.set(hash, HASH);
-      this.#accumulate(HASH, number, sign);
-    }
-    sum.set(this.#memory.subarray(SUM, SUM + DIGEST_BYTES));
   }
 
-  isZero(hash: Uint8Array): boolean {
-    for (let i = 0; i < DIGEST_BYTES; i++) if (hash[i] !== this.zeroHash[i]) return false;
-    return true;
+  sum(): Uint8Array {
+    return this.#memory.slice(SUM, SUM + DIGEST_BYTES);
+  }
+
+  /**
+   * Page `number` changed to what lies at a host address, or to nothing (0). `hashes` holds 4 words of hash a page, zeros for a page
+   * that was never touched; the words at `at` are what the page had, and become what it has.
+   */
+  change(number: number, address: number, hashes: Int32Array, at: number): void {
+    const words = this.#words;
+    for (let i = 0; i < 4; i++) words[BEFORE / 4 + i] = hashes[at + i];
+    this.#accumulate(BEFORE, number, -1);
+    if (address === 0) {
+      hashes.fill(0, at, at + 4);
+      return;
+    }
+    this.#hashPage(address);
+    this.#accumulate(HASH, number, 1);
+    for (let i = 0; i < 4; i++) hashes[at + i] = words[HASH / 4 + i];
   }
 
   /** The digest of a machine: its memory's digest and the bytes of the rest of its state. */
   finish(memorySum: Uint8Array, state: Uint8Array): Uint8Array {
-    this.#memory.set(memorySum, SUM);
+    this.begin(memorySum);
     for (let at = 0, n = 0; at < state.length; at += PAGE_BYTES, n++) {
       const piece = state.subarray(at, at + PAGE_BYTES);
       this.#memory.fill(0, SCRATCH, SCRATCH + PAGE_BYTES);
@@ -128,9 +139,9 @@ export class Digester {
       this.#hashPage(SCRATCH);
       this.#accumulate(HASH, 0x80000000 + n, 1);
     }
-    this.#words[HASH / 8] = BigInt(state.length);
-    this.#words[HASH / 8 + 1] = 0n;
+    this.#words.fill(0, HASH / 4, HASH / 4 + 4);
+    this.#words[HASH / 4] = state.length;
     this.#accumulate(HASH, 0xffffffff, 1);
-    return this.#memory.slice(SUM, SUM + DIGEST_BYTES);
+    return this.sum();
   }
 }

@@ -31,6 +31,8 @@ export const G = {
   journalCount: 0x43c,
   /** i32: physical address of the HTIF `tohost` word, 0 for none. */
   tohost: 0x440,
+  /** i32: 1 if a hart beside the running one is runnable, so that giving up the turn helps someone. */
+  othersRunnable: 0x444,
 } as const;
 
 /** Entries: position i64, kind u8, hart u8, cause i64 at 16, value i64 at 24. */

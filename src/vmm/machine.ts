@@ -143,7 +143,7 @@ export class Machine<P extends Processor = Processor> {
       const turnLeft = othersRunnable ? this.#quantum - ((this.position - this.#turnStart) % this.#quantum) : Infinity;
       const budget = Math.min(until - this.position, next - this.position, turnLeft, this.sliceSteps);
       assert(budget > 0, `a slice has steps (${budget})`);
-      const yielded = this.cpu.run(this.#hart, budget);
+      const yielded = this.cpu.run(this.#hart, budget, othersRunnable);
       this.drainJournal();
       if (yielded || (othersRunnable && budget === turnLeft && this.#turnIsOver())) this.#endTurn();
     }

@@ -20,8 +20,8 @@ export interface PageSnapshot {
   readonly chunks: readonly (Chunk | null)[];
   /** Digest of memory and disks. */
   readonly sum: Uint8Array;
-  /** Hashes of the pages, 16 bytes each, by chunk; shared like the chunks. */
-  readonly hashes: readonly (Uint8Array | null)[];
+  /** Hashes of the pages, 4 words each, by chunk; shared like the chunks. */
+  readonly hashes: readonly (Int32Array | null)[];
 }
 
 export class Pages {
@@ -38,8 +38,8 @@ export class Pages {
   #dirty: number[] = [];
   /** Chunks of the last snapshot that are still what the live map holds. */
   #clean: (Chunk | null)[];
-  #hashes: (Uint8Array | null)[];
-  #sum = new Uint8Array(16);
+  #hashes: (Int32Array | null)[];
+  #sum: Uint8Array = new Uint8Array(16);
 
   constructor(memory: WebAssembly.Memory, ramPages: number, diskPages: number, digester: Digester) {
     this.pool = new FramePool(memory);
@@ -103,6 +103,9 @@ export class Pages {
     const flags = this.#getFlags(page);
     if (!(flags & PAGE_FLAG.protected)) return;
     const frame = this.#frames[page];
+    // If nobody but us still looks at the last snapshot's chunk, its pages need no copies.
+    const index = Math.floor(page / CHUNK_PAGES);
+    if (this.#clean[index]?.references === 1) this.#replaceClean(index, null);
     if (this.pool.references(frame) > 1) this.#frames[page] = this.pool.detach(frame);
     this.#setFlags(page, flags & ~PAGE_FLAG.protected);
     this.#markDirty(page);
@@ -120,22 +123,19 @@ export class Pages {
       if (this.#frames[page] !== 0) this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.protected);
     }
     for (const index of chunks) {
-      const fresh = new Uint8Array(CHUNK_PAGES * 16);
+      const fresh = new Int32Array(CHUNK_PAGES * 4);
       const old = this.#hashes[index];
       if (old) fresh.set(old);
       this.#hashes[index] = fresh;
     }
-    const sum = this.#sum.slice();
+    this.#digester.begin(this.#sum);
     for (const page of changed) {
       const hashes = this.#hashes[Math.floor(page / CHUNK_PAGES)]!;
-      const at = (page % CHUNK_PAGES) * 16;
-      const before = hashes.slice(at, at + 16);
       const frame = this.#frames[page];
-      const after = frame === 0 ? null : this.#digester.hashPage(this.pool.address(frame));
-      this.#digester.update(sum, page, before.some((b) => b !== 0) ? before : null, after);
-      hashes.fill(0, at, at + 16);
-      if (after) hashes.set(after, at);
+      const address = frame === 0 ? 0 : this.pool.address(frame);
+      this.#digester.change(page, address, hashes, (page % CHUNK_PAGES) * 4);
     }
+    const sum = this.#digester.sum();
     this.#sum = sum;
     this.#dirty = [];
     for (const index of chunks) this.#replaceClean(index, this.#copyChunk(index));
@@ -143,11 +143,10 @@ export class Pages {
     return { snapshot: { chunks: this.#clean.slice(), sum, hashes: this.#hashes.slice() }, changed };
   }
 
-  /** The 16-byte hash of a page at a snapshot; null for a page that was never touched. */
-  hashAt(snapshot: PageSnapshot, page: number): Uint8Array | null {
-    if (this.frameAt(snapshot, page) === 0) return null;
-    const at = (page % CHUNK_PAGES) * 16;
-    return snapshot.hashes[Math.floor(page / CHUNK_PAGES)]!.subarray(at, at + 16);
+  /** Puts the 16-byte hash of a page at a snapshot into `target`; zeros for a page that was never touched. */
+  copyHash(snapshot: PageSnapshot, page: number, target: Int32Array, at: number): void {
+    const hashes = snapshot.hashes[Math.floor(page / CHUNK_PAGES)];
+    for (let i = 0; i < 4; i++) target[at + i] = hashes ? hashes[(page % CHUNK_PAGES) * 4 + i] : 0;
   }
 
   /** The frame of a page at a snapshot; 0 for none. */

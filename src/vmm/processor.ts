@@ -6,7 +6,7 @@ export interface Processor {
   /** True if the hart has something to execute now; asking wakes one whose interrupt has come. */
   runnable(hart: number): boolean;
   /** Runs a hart for at most `budget` steps; the clock's position moves on. True if the hart gave up the rest of its turn. */
-  run(hart: number, budget: number): boolean;
+  run(hart: number, budget: number, othersRunnable: boolean): boolean;
   /** The hart's turn is over. */
   endTurn(hart: number): void;
   /** Ends the running slice after its present step. */

@@ -190,11 +190,12 @@ export class RiscvCpu implements Processor {
   }
 
   /** Runs a hart for at most `budget` steps from the clock's position, which moves on. True if the hart gave up its turn. */
-  run(hart: number, budget: number): boolean {
+  run(hart: number, budget: number, othersRunnable: boolean): boolean {
     const base = this.base(hart);
     const view = this.#view;
     view.setBigInt64(G.sliceEnd, BigInt(this.#clock.position + budget), true);
     view.setInt32(base + H.yields, 0, true);
+    view.setInt32(G.othersRunnable, othersRunnable ? 1 : 0, true);
     this.#running = hart;
     this.#exec(base, budget);
     this.#running = -1;

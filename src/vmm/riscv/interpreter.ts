@@ -244,6 +244,9 @@ class InterpreterSemantics implements Semantics {
     if (yields) this.f.store('i32', this.hart, H.yields, 1);
     this.jump(target);
   }
+  yieldTurn(): void {
+    this.f.if(load('i32', i32(0), G.othersRunnable), () => this.leave(this.next, true));
+  }
   ecall(): void {
     const { f } = this;
     this.publishPosition();

@@ -78,6 +78,8 @@ export interface Semantics {
   checkLeave(): void;
   /** Gives control to the run loop after this instruction; with `yields`, the rest of the hart's turn too. */
   leave(target: Expr, yields?: boolean): void;
+  /** Gives the rest of the hart's turn to another one that is runnable. */
+  yieldTurn(): void;
   /** Takes an environment call: to the built-in firmware, or as an exception. */
   ecall(): void;
 }

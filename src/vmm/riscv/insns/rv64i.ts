@@ -82,8 +82,9 @@ export const RV64I: readonly Instruction[] = [
   insn('srlw', `${ALU} 101 ${OP_32}`, RRR, (s) => s.rd(shift32('shrU', s.x1, s.x2.wrap()))),
   insn('sraw', `${ALT} 101 ${OP_32}`, RRR, (s) => s.rd(shift32('shrS', s.x1, s.x2.wrap()))),
 
-  // PAUSE (Zihintpause) is a FENCE with pred = W, succ = 0: a spinning hart gives the rest of its turn away.
-  insn('pause', '00000001000000000000000000001111', '', (s) => s.leave(s.next, true)),
+  // PAUSE (Zihintpause) is a FENCE with pred = W, succ = 0: a spinning hart gives the rest of its turn
+  // away, if there is someone to take it.
+  insn('pause', '00000001000000000000000000001111', '', (s) => s.yieldTurn()),
   // Harts take turns on one total order of steps: every access is already ordered.
   insn('fence', 'fm pred succ rs1 000 rd 0001111', 'pred,succ', () => {}),
   insn('fence.i', 'imm[11:0] rs1 001 rd 0001111', '', (s) => s.resume(s.next)),
