@@ -36,7 +36,19 @@ const STATE_32 = ['privilege', 'fflags', 'frm', 'waiting', 'stopped'] as const;
 type Field = keyof typeof H;
 
 const NANOSECONDS_PER_TICK = 100;
-const STCE = 1n << 63n;
+
+/** Indexes of fields in a hart's words. Bit 63 of menvcfg, STCE, is the sign of its high word. */
+const LOW = {
+  mip: H.mip / 4,
+  mie: H.mie / 4,
+  lines: H.lines / 4,
+  stimecmp: H.stimecmp / 4,
+  waiting: H.waiting / 4,
+  stopped: H.stopped / 4,
+  yields: H.yields / 4,
+  budget: H.budget / 4,
+} as const;
+const HIGH = { menvcfg: H.menvcfg / 4 + 1, stimecmp: H.stimecmp / 4 + 1 } as const;
 
 export interface CpuHost {
   /** An environment call of the supervisor, where the built-in firmware is in use. */
@@ -57,6 +69,11 @@ export class RiscvCpu implements Processor {
   /** RAM page of each decoded page's slot. */
   readonly #slotPages = new Int32Array(DECODED_PAGES).fill(-1);
   #slots = 0;
+  readonly #shared: Int32Array;
+  /** Each hart's state up to its TLBs, as words. */
+  readonly #words: Int32Array[];
+  /** Ticks that the guest's writes of mtime have put between it and virtual time. */
+  #timeOffset = 0;
   #running = -1;
   readonly #exec: (hart: number, budget: number) => void;
   readonly #flushTlb: (hart: number) => void;
@@ -74,10 +91,11 @@ export class RiscvCpu implements Processor {
     this.#clock = clock;
     this.#bytes.set(csrIndexTable(), CSR_INDEX_BASE);
     this.#view.setBigInt64(G.ramBytes, BigInt(pages.ramPages) * 4096n, true);
-    const hart = () => HARTS_BASE + this.#running * HART_STRIDE;
+    this.#shared = new Int32Array(memory.buffer, 0, 0x1000 / 4);
+    this.#words = Array.from({ length: harts }, (_, n) => new Int32Array(memory.buffer, this.base(n), H.dtlb / 4));
+    // A device asks for the time of the very step that accesses it.
     const publish = () => {
-      clock.position =
-        Number(this.#view.getBigInt64(G.sliceEnd, true)) - this.#view.getInt32(hart() + H.budget, true) - 1;
+      clock.position = this.#sliceEnd() - this.#words[this.#running][LOW.budget] - 1;
     };
     const instance = new WebAssembly.Instance(interpreterModule(), {
       host: {
@@ -111,10 +129,12 @@ export class RiscvCpu implements Processor {
     for (let n = 0; n < harts; n++) this.reset(n);
   }
 
-  /** State after reset (privileged specification, 3.4). */
+  /** State after reset (privileged specification, 3.4). The lines that others drive stay as they are, and so do the counts of steps. */
   reset(hart: number): void {
     const base = this.base(hart);
+    const kept = (['lines', 'steps', 'traps'] as const).map((field) => [field, this.get(hart, field)] as const);
     this.#bytes.fill(0, base, base + H.size);
+    for (const [field, value] of kept) this.set(hart, field, value);
     this.#view.setInt32(base + H.number, hart, true);
     this.#view.setInt32(base + H.privilege, PRIV.M, true);
     this.set(hart, 'mstatus', MSTATUS.UXL | MSTATUS.SXL);
@@ -163,11 +183,11 @@ export class RiscvCpu implements Processor {
 
   /** Drives an interrupt line of a hart: a bit of mip. */
   setLine(hart: number, irq: number, level: boolean): void {
-    const bit = 1n << BigInt(irq);
-    const old = this.get(hart, 'lines');
-    const lines = level ? old | bit : old & ~bit;
+    const words = this.#words[hart];
+    const old = words[LOW.lines];
+    const lines = level ? old | (1 << irq) : old & ~(1 << irq);
     if (lines === old) return;
-    this.set(hart, 'lines', lines);
+    words[LOW.lines] = lines;
     this.leaveSlice();
   }
 
@@ -178,29 +198,33 @@ export class RiscvCpu implements Processor {
 
   /** True if the hart has something to execute: it does not wait, or an interrupt that it waits for is pending. */
   runnable(hart: number): boolean {
-    const base = this.base(hart);
-    const view = this.#view;
-    if (view.getInt32(base + H.stopped, true) !== 0) return false;
-    if (view.getInt32(base + H.waiting, true) === 0) return true;
+    const words = this.#words[hart];
+    if (words[LOW.stopped] !== 0) return false;
+    if (words[LOW.waiting] === 0) return true;
     // The bits in use are below 12: the low words are enough.
-    const pending = view.getInt32(base + H.mip, true) | view.getInt32(base + H.lines, true);
-    if ((pending & view.getInt32(base + H.mie, true)) === 0) return false;
-    view.setInt32(base + H.waiting, 0, true);
+    if (((words[LOW.mip] | words[LOW.lines]) & words[LOW.mie]) === 0) return false;
+    words[LOW.waiting] = 0;
     return true;
   }
 
   /** Runs a hart for at most `budget` steps from the clock's position, which moves on. True if the hart gave up its turn. */
   run(hart: number, budget: number, othersRunnable: boolean): boolean {
-    const base = this.base(hart);
-    const view = this.#view;
-    view.setBigInt64(G.sliceEnd, BigInt(this.#clock.position + budget), true);
-    view.setInt32(base + H.yields, 0, true);
-    view.setInt32(G.othersRunnable, othersRunnable ? 1 : 0, true);
+    const words = this.#words[hart];
+    const end = this.#clock.position + budget;
+    // Halves instead of BigInts: this runs for every slice.
+    this.#shared[G.sliceEnd / 4] = end | 0;
+    this.#shared[G.sliceEnd / 4 + 1] = Math.floor(end / 2 ** 32);
+    this.#shared[G.othersRunnable / 4] = othersRunnable ? 1 : 0;
+    words[LOW.yields] = 0;
     this.#running = hart;
-    this.#exec(base, budget);
+    this.#exec(this.base(hart), budget);
     this.#running = -1;
-    this.#clock.position = Number(view.getBigInt64(G.sliceEnd, true)) - view.getInt32(base + H.budget, true);
-    return view.getInt32(base + H.yields, true) !== 0;
+    this.#clock.position = this.#sliceEnd() - words[LOW.budget];
+    return words[LOW.yields] !== 0;
+  }
+
+  #sliceEnd(): number {
+    return this.#shared[G.sliceEnd / 4 + 1] * 2 ** 32 + (this.#shared[G.sliceEnd / 4] >>> 0);
   }
 
   /** The hart's turn is over: another one may come between LR and SC now. */
@@ -210,28 +234,31 @@ export class RiscvCpu implements Processor {
 
   /** Virtual time in ns at which the hart's supervisor timer (Sstc) fires; Infinity if it is off or has fired. */
   timerDeadline(hart: number): number {
-    if (!this.#timerEnabled(hart) || (this.#view.getInt32(this.base(hart) + H.lines, true) & (1 << IRQ.STI)) !== 0) {
-      return Number.POSITIVE_INFINITY;
-    }
-    const low = this.#view.getUint32(this.base(hart) + H.stimecmp, true);
-    const high = this.#view.getUint32(this.base(hart) + H.stimecmp + 4, true);
+    const words = this.#words[hart];
+    if (words[HIGH.menvcfg] >= 0 || (words[LOW.lines] & (1 << IRQ.STI)) !== 0) return Number.POSITIVE_INFINITY;
+    const compare = this.#timerCompare(words);
     // Beyond 2^53 ns lie more than a hundred days: never.
-    if (high >= 0x20000) return Number.POSITIVE_INFINITY;
-    return (high * 2 ** 32 + low - this.#timeOffset()) * NANOSECONDS_PER_TICK;
+    return compare >= 2 ** 46 ? Number.POSITIVE_INFINITY : (compare - this.#timeOffset) * NANOSECONDS_PER_TICK;
   }
 
   /** Brings the timer lines up to date with virtual time. */
   updateTimers(): void {
-    const now = this.#clock.now();
-    const ticks = BigInt(Math.floor(now / NANOSECONDS_PER_TICK) + this.#timeOffset());
+    const ticks = Math.floor(this.#clock.now() / NANOSECONDS_PER_TICK) + this.#timeOffset;
     for (let hart = 0; hart < this.harts; hart++) {
-      this.setLine(hart, IRQ.STI, this.#timerEnabled(hart) && ticks >= this.get(hart, 'stimecmp'));
+      const words = this.#words[hart];
+      this.setLine(hart, IRQ.STI, words[HIGH.menvcfg] < 0 && ticks >= this.#timerCompare(words));
     }
+  }
+
+  /** stimecmp as a number; where it loses low bits it lies beyond any time that is ever reached. */
+  #timerCompare(words: Int32Array): number {
+    return (words[HIGH.stimecmp] >>> 0) * 2 ** 32 + (words[LOW.stimecmp] >>> 0);
   }
 
   /** The timer runs ahead of virtual time by so many ticks: the guest has written mtime. */
   setTimeOffset(ticks: bigint): void {
     this.#view.setBigInt64(G.timeOffset, ticks, true);
+    this.#timeOffset = Number(ticks);
     this.leaveSlice();
   }
 
@@ -242,13 +269,6 @@ export class RiscvCpu implements Processor {
   set tohost(address: number) {
     this.#view.setUint32(G.tohost, address, true);
   }
-  #timeOffset(): number {
-    return Number(this.#view.getBigInt64(G.timeOffset, true));
-  }
-  #timerEnabled(hart: number): boolean {
-    return (this.#view.getInt32(this.base(hart) + H.menvcfg + 4, true) & Number(STCE >> 32n)) !== 0;
-  }
-
   flushTlb(hart: number): void {
     this.#flushTlb(this.base(hart));
   }
@@ -269,6 +289,7 @@ export class RiscvCpu implements Processor {
   sync(s: StateIO): void {
     for (let hart = 0; hart < this.harts; hart++) s.part(`hart${hart}`, (part) => this.#syncHart(part, hart));
     this.#view.setBigUint64(G.timeOffset, s.u64('time-offset', this.#view.getBigUint64(G.timeOffset, true)), true);
+    this.#timeOffset = Number(this.#view.getBigInt64(G.timeOffset, true));
     const word = (name: string, at: number) =>
       this.#view.setInt32(at, s.u32(name, this.#view.getUint32(at, true)), true);
     word('firmware', G.firmware);
