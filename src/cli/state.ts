@@ -95,7 +95,7 @@ function registers(machine: VirtMachine, hart: number) {
   };
 }
 
-function hartText(machine: VirtMachine, hart: number, float: boolean): string {
+export function hartText(machine: VirtMachine, hart: number, float: boolean): string {
   const state = registers(machine, hart);
   const flags = [
     `privilege ${state.privilege}`,
@@ -125,7 +125,7 @@ function hartText(machine: VirtMachine, hart: number, float: boolean): string {
 }
 
 /** The last lines that the console had shown before a position. */
-function consoleTail(trace: TraceReader, position: number, lines: number): string[] {
+export function consoleTail(trace: TraceReader, position: number, lines: number): string[] {
   const { console: device } = trace.header.machine;
   const decoder = new TextDecoder();
   let text = '';

@@ -98,17 +98,24 @@ export class Recorder {
   }
 }
 
-/** A source that notes what it hands out. */
-export function recordedSource(source: InputSource, writer: () => TraceWriter, position: () => number): InputSource {
+/**
+ * A source that notes what it hands out. What is asked for before there is a writer goes into the guest's memory at reset, and so into the
+ * first checkpoint.
+ */
+export function recordedSource(
+  source: InputSource,
+  writer: () => TraceWriter | null,
+  position: () => number,
+): InputSource {
   return {
     entropy: (device, length) => {
       const data = source.entropy(device, length);
-      writer().input(position(), { kind: 'entropy', device, data });
+      writer()?.input(position(), { kind: 'entropy', device, data });
       return data;
     },
     block: (disk, block) => {
       const data = source.block(disk, block);
-      writer().input(position(), { kind: 'block', disk, block, data });
+      writer()?.input(position(), { kind: 'block', disk, block, data });
       return data;
     },
   };
