@@ -9,6 +9,8 @@ import { G } from './layout.ts';
 export class Clock {
   readonly #shared: BigUint64Array;
   readonly #alarms: BoardAlarm[] = [];
+  /** Called when an alarm was set: a running slice may reach past its deadline and must end. */
+  alarmSet: () => void = () => {};
   #basePosition = 0;
   #baseNs = 0;
   #psPerStep: number;
@@ -58,7 +60,7 @@ export class Clock {
   }
 
   alarm(fire: () => void): Alarm {
-    const alarm = new BoardAlarm(fire);
+    const alarm = new BoardAlarm(fire, () => this.alarmSet());
     this.#alarms.push(alarm);
     return alarm;
   }
@@ -101,11 +103,14 @@ export class Clock {
 
 class BoardAlarm implements Alarm {
   readonly fire: () => void;
+  readonly #wasSet: () => void;
   deadline = Number.POSITIVE_INFINITY;
-  constructor(fire: () => void) {
+  constructor(fire: () => void, wasSet: () => void) {
     this.fire = fire;
+    this.#wasSet = wasSet;
   }
   set(deadline: number): void {
     this.deadline = deadline;
+    if (deadline !== Number.POSITIVE_INFINITY) this.#wasSet();
   }
 }

@@ -65,6 +65,7 @@ export function buildVirt(board: BoardDescription, source: InputSource): VirtMac
     sbi: (hart) => sbi.call(hart),
     tohost: () => htif(),
   });
+  clock.alarmSet = () => cpu.leaveSlice();
   const ram = new Ram(pages, (page) => cpu.pageWritten(page));
   const devices: Device[] = [];
   const noLine: InterruptLine = { set: () => assert(false, 'the device has no interrupt line') };
