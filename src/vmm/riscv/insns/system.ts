@@ -48,6 +48,8 @@ function trapReturn(s: Semantics, mode: 'M' | 'S'): void {
   f.store('i64', s.hart, H.mstatus, old);
   f.store('i32', s.hart, H.privilege, to);
   f.do(s.rt.modeChanged, s.hart);
+  // An interrupt that was held back may be taken now.
+  f.if(s.rt.pendingInterrupt.call(s.hart).geS(0), () => f.store('i32', s.hart, H.leave, 1));
   s.resume(load('i64', s.hart, machine ? H.mepc : H.sepc));
 }
 
