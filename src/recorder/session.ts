@@ -57,6 +57,7 @@ export class Session {
   readonly #watch: TextWatch;
   readonly #script: ScriptLine[];
   #found = false;
+  #busyMs = 0;
   #hostStart = 0;
   #spellSteps = FIRST_SPELL_STEPS;
 
@@ -71,6 +72,17 @@ export class Session {
       ...(this.#recorder ? { journal: (event) => this.#recorder?.journal(event) } : {}),
     };
     this.#expectNext();
+  }
+
+  /** Host time that the machine has run, without waiting. */
+  get busyMs(): number {
+    return this.#busyMs;
+  }
+
+  /** The text that the session still waits for: the script's next line, or the one that ends it; null if none. */
+  get awaited(): string | null {
+    if (this.#script.length > 0) return this.#script[0].expect;
+    return this.#watch.done ? null : (this.#options.until ?? null);
   }
 
   /** Bytes typed by the person. */
@@ -123,8 +135,10 @@ export class Session {
     const from = this.#machine.position;
     while (this.#machine.position < until) {
       const stop = Math.min(until, this.#recorder?.nextStop ?? until);
+      const entered = performance.now();
       const result = this.#machine.run(stop);
       this.#recorder?.atStop();
+      this.#busyMs += performance.now() - entered;
       if (result.kind === 'stopped') return endOf(result.request);
       if (result.kind === 'paused') {
         if (this.#watch.done) return { reason: 'until' };
