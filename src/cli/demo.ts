@@ -16,8 +16,8 @@ import { digestOf, verify } from '../replay/verify.ts';
 import { type MachineDescription, TraceReader, TraceWriter } from '../trace/index.ts';
 import type { InputSource } from '../vmm/inputs.ts';
 import { bootVirt, buildVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
+import { whole } from './arguments.ts';
 import { bytes, count, digestText, seconds } from './format.ts';
-import { whole } from './machine-options.ts';
 import { consoleTail, hartText } from './state.ts';
 import { productVersion } from './version.ts';
 

@@ -1,9 +1,8 @@
 /** `chronovisor diff`: the first position at which two recordings differ. */
 import type { CommandModule } from 'yargs';
 import { diff } from '../replay/diff.ts';
-import { TraceReader } from '../trace/index.ts';
 import { count, table } from './format.ts';
-import { warnOfDamage } from './trace-argument.ts';
+import { openTrace } from './trace-argument.ts';
 
 interface Arguments {
   a: string;
@@ -20,9 +19,7 @@ export const diffCommand: CommandModule<object, Arguments> = {
       .positional('b', { type: 'string', demandOption: true, describe: 'trace file' })
       .option('json', { type: 'boolean', default: false, describe: 'print the result as JSON' }),
   handler: ({ a, b, json }) => {
-    const [first, second] = [a, b].map((path) => TraceReader.open(path));
-    warnOfDamage(first);
-    warnOfDamage(second);
+    const [first, second] = [a, b].map((path) => openTrace(path));
     const result = diff(first, second);
     if (json) console.log(JSON.stringify(result));
     else console.log(describe(a, b, result, [first.replayableTo, second.replayableTo]));

@@ -11,7 +11,12 @@ export function bytes(n: number): string {
     value /= 1024;
     unit++;
   }
-  return unit === 0 ? `${count(n)} bytes` : `${value.toFixed(1)} ${units[unit]}`;
+  return unit === 0 ? plural(n, 'byte') : `${Number(value.toFixed(1))} ${units[unit]}`;
+}
+
+/** `1 hart`, `4 harts`. */
+export function plural(n: number, noun: string): string {
+  return `${count(n)} ${noun}${n === 1 ? '' : 's'}`;
 }
 
 /** Guest time in seconds from ns. */
@@ -29,7 +34,8 @@ export function digestText(digest: Uint8Array): string {
 
 /** Rows with their columns lined up. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i].length))) ?? [];
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   return rows
     .map((row) =>
       row

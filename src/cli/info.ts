@@ -1,8 +1,8 @@
 /** `chronovisor info`: what a trace holds, at a glance. */
 import type { CommandModule } from 'yargs';
-import { TraceReader } from '../trace/index.ts';
-import { bytes, count, digestText, jsonValue, seconds, table } from './format.ts';
-import { warnOfDamage } from './trace-argument.ts';
+import type { TraceReader } from '../trace/index.ts';
+import { bytes, count, digestText, jsonValue, plural, seconds, table } from './format.ts';
+import { openTrace } from './trace-argument.ts';
 
 interface Arguments {
   trace: string;
@@ -17,12 +17,14 @@ export const infoCommand: CommandModule<object, Arguments> = {
       .positional('trace', { type: 'string', demandOption: true, describe: 'trace file' })
       .option('json', { type: 'boolean', default: false, describe: 'print as JSON' }),
   handler: ({ trace: path, json }) => {
-    const trace = TraceReader.open(path);
-    warnOfDamage(trace);
+    const trace = openTrace(path);
     const facts = gather(trace);
     console.log(json ? JSON.stringify(facts, jsonValue, 2) : describe(trace, facts));
   },
 };
+
+/** Steps from which on sizes per step mean something. */
+const RATES_FROM = 1e6;
 
 function gather(trace: TraceReader) {
   const { checkpoints, header } = trace;
@@ -36,7 +38,7 @@ function gather(trace: TraceReader) {
   );
   return {
     file: trace.name,
-    header,
+    header: { ...header, machine: { ...header.machine, rtcOffsetNs: String(header.machine.rtcOffsetNs) } },
     end: trace.end ?? null,
     replayableTo: trace.replayableTo,
     guestTimeNs: trace.replayableToNs,
@@ -54,8 +56,10 @@ function gather(trace: TraceReader) {
     pageContents: statistics.contents,
     fileBytes: statistics.fileBytes,
     logBytes,
-    bytesPerBillionSteps: trace.replayableTo ? Math.round((statistics.fileBytes / trace.replayableTo) * 1e9) : 0,
-    logBytesPerThousandSteps: trace.replayableTo ? (logBytes / trace.replayableTo) * 1000 : 0,
+    // Of a shorter recording these would tell nothing but the size of its first checkpoint.
+    bytesPerBillionSteps:
+      trace.replayableTo >= RATES_FROM ? Math.round((statistics.fileBytes / trace.replayableTo) * 1e9) : null,
+    logBytesPerThousandSteps: trace.replayableTo >= RATES_FROM ? (logBytes / trace.replayableTo) * 1000 : null,
   };
 }
 
@@ -69,14 +73,11 @@ function describe(trace: TraceReader, facts: ReturnType<typeof gather>): string 
   const rows: string[][] = [
     ['trace', `${trace.name}, ${bytes(facts.fileBytes)}, by Chronovisor ${productVersion}`],
     ['recorded', new Date(createdMs).toISOString()],
-    [
-      'machine',
-      `${machine.isa}, ${machine.harts} harts, ${bytes(machine.memoryBytes)} of memory, ${machine.clockMode} clock`,
-    ],
-    ['guest', [boot.kernel, boot.append && `"${boot.append}"`, `firmware ${boot.bios}`].filter(Boolean).join(', ')],
+    ['machine', machineText(machine)],
+    ['guest', [boot.kernel, boot.append && `"${boot.append}"`, firmwareText(boot)].filter(Boolean).join(', ')],
     ...disks.map((disk) => ['disk', `${disk.name}, ${bytes(disk.sizeBytes)}${disk.readOnly ? ', read-only' : ''}`]),
     ...notes.map(([key, value]) => [key, value]),
-    ['duration', `${count(facts.replayableTo)} steps, ${seconds(facts.guestTimeNs)} of guest time`],
+    ['duration', `${plural(facts.replayableTo, 'step')}, ${seconds(facts.guestTimeNs)} of guest time`],
     [
       'ended',
       facts.end
@@ -85,23 +86,42 @@ function describe(trace: TraceReader, facts: ReturnType<typeof gather>): string 
     ],
     ['inputs', kinds(facts.inputs)],
     ['journal', kinds(facts.journal)],
-    [
-      'checkpoints',
-      `${facts.checkpoints.count}, ${count(facts.checkpoints.spacingMin)} to ${count(facts.checkpoints.spacingMax)} steps apart; ` +
-        `the first ${bytes(facts.checkpoints.firstBytes)}, the others ${bytes(facts.checkpoints.otherBytes)}`,
-    ],
+    ['checkpoints', checkpointsText(facts.checkpoints)],
     ['last digest', facts.checkpoints.lastDigest],
-    [
-      'size',
-      `${bytes(facts.bytesPerBillionSteps)} per billion steps; without checkpoints ${facts.logBytesPerThousandSteps.toFixed(4)} bytes per thousand steps`,
-    ],
+    ...(facts.bytesPerBillionSteps === null || facts.logBytesPerThousandSteps === null
+      ? []
+      : [
+          [
+            'size',
+            `${bytes(facts.bytesPerBillionSteps)} per billion steps; ` +
+              `without checkpoints ${facts.logBytesPerThousandSteps.toFixed(4)} bytes per thousand steps`,
+          ],
+        ]),
   ];
   const chunkRows = Object.entries(facts.chunks).map(([type, c]) => [
     `  ${type}`,
-    `${count(c.chunks)} chunks`,
-    `${count(c.records)} records`,
+    plural(c.chunks, 'chunk'),
+    plural(c.records, 'record'),
     `${bytes(c.rawBytes)} raw`,
     `${bytes(c.storedBytes)} stored`,
   ]);
   return `${table(rows)}\n\n${table(chunkRows)}`;
+}
+
+function machineText({ isa, harts, memoryBytes, clockMode, rtcOffsetNs }: TraceReader['header']['machine']): string {
+  const start = new Date(Number(rtcOffsetNs / 1_000_000n)).toISOString();
+  return `${isa}, ${plural(harts, 'hart')}, ${bytes(memoryBytes)} of memory, ${clockMode} clock from ${start}`;
+}
+
+function firmwareText({ kind, bios }: TraceReader['header']['machine']['boot']): string {
+  if (kind === 'none') return 'no firmware';
+  return kind === 'builtin' ? 'built-in SBI firmware' : `firmware ${bios}`;
+}
+
+function checkpointsText(facts: ReturnType<typeof gather>['checkpoints']): string {
+  const { spacingMin, spacingMax, firstBytes, otherBytes } = facts;
+  const first = `the first ${bytes(firstBytes)}`;
+  if (facts.count < 2) return `${facts.count}; ${first}`;
+  const apart = spacingMin === spacingMax ? count(spacingMin) : `${count(spacingMin)} to ${count(spacingMax)}`;
+  return `${count(facts.count)}, ${apart} steps apart; ${first}, the others ${bytes(otherBytes)}`;
 }

@@ -1,57 +1,97 @@
 /** The options that describe a machine, shared by `record` and `run`, and the machine that they make. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Argv, InferredOptionTypes, Options } from 'yargs';
 import { UserError } from '../base/assert.ts';
-import type { MachineDescription } from '../trace/index.ts';
+import { Random } from '../base/random.ts';
+import type { MachineDescription, TraceHeader } from '../trace/index.ts';
 import type { InputSource } from '../vmm/inputs.ts';
 import { HARTS_MAX, PAGE_BYTES, RAM_BYTES_MAX } from '../vmm/layout.ts';
 import type { NamedFile } from '../vmm/riscv/boot.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { bootVirt, buildVirt, DISKS_MAX } from '../vmm/riscv/virt.ts';
+import { parseMemory, parseNumber, parseTime, parseWhole } from './arguments.ts';
+import { bytes, count } from './format.ts';
+import { linuxRelease } from './guest-notes.ts';
+import { openUserFile, readUserFile } from './user-file.ts';
 
 const GROUP = 'Machine:';
 
 export const MACHINE_OPTIONS = {
-  kernel: { type: 'string', describe: 'Linux Image, ELF kernel, or bare-metal program', group: GROUP },
-  initrd: { type: 'string', describe: 'initial RAM disk', group: GROUP },
-  append: { type: 'string', default: '', describe: 'kernel command line', group: GROUP },
+  kernel: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Linux Image, ELF kernel, or bare-metal program',
+    group: GROUP,
+  },
+  initrd: { type: 'string', requiresArg: true, describe: 'initial RAM disk', group: GROUP },
+  append: { type: 'string', requiresArg: true, default: '', describe: 'kernel command line', group: GROUP },
   bios: {
     type: 'string',
+    requiresArg: true,
     default: 'builtin',
     describe: "'builtin' SBI firmware, a firmware file such as OpenSBI's fw_jump, or 'none'",
     group: GROUP,
   },
-  memory: { type: 'string', default: '512M', describe: 'guest memory, 16M to 2G', group: GROUP },
-  harts: { type: 'number', default: 1, describe: `harts, 1 to ${HARTS_MAX}`, group: GROUP },
+  memory: {
+    type: 'string',
+    requiresArg: true,
+    default: '512M',
+    describe: 'guest memory, from 16M to 2G',
+    group: GROUP,
+  },
+  harts: { type: 'string', requiresArg: true, default: '1', describe: `harts, 1 to ${HARTS_MAX}`, group: GROUP },
   disk: {
     type: 'string',
+    requiresArg: true,
     array: true,
     default: [] as string[],
     describe: 'raw disk image, never written: changes stay in the machine; append ,ro for read-only',
     group: GROUP,
   },
-  quantum: { type: 'number', default: 4096, describe: "steps of a hart's turn", group: GROUP },
-  'ns-per-step': { type: 'number', default: 1, describe: 'virtual time of a step in nanoseconds', group: GROUP },
+  quantum: { type: 'string', requiresArg: true, default: '4096', describe: "steps of a hart's turn", group: GROUP },
+  'ns-per-step': {
+    type: 'string',
+    requiresArg: true,
+    default: '1',
+    describe: 'virtual time of a step in nanoseconds',
+    group: GROUP,
+  },
   clock: {
     choices: ['virtual', 'host'] as const,
+    requiresArg: true,
     default: 'virtual' as const,
     describe: "guest time: a function of position, or the host's clock",
     group: GROUP,
   },
-  rtc: { type: 'string', describe: "the guest's wall clock at the start, such as 2026-01-01T00:00:00Z", group: GROUP },
+  rtc: {
+    type: 'string',
+    requiresArg: true,
+    default: '2026-01-01T00:00:00Z',
+    describe: "the guest's wall clock at the start",
+    group: GROUP,
+  },
+  seed: {
+    type: 'string',
+    requiresArg: true,
+    describe: "draw the guest's random numbers from this seed, so that equal inputs give equal runs",
+    group: GROUP,
+  },
 } as const satisfies Record<string, Options>;
 
 export type MachineArguments = InferredOptionTypes<typeof MACHINE_OPTIONS>;
 export const machineOptions = <T>(y: Argv<T>) => y.options(MACHINE_OPTIONS);
 
-/** Wall clock of a guest that was told nothing: fixed, so that equal runs are equal. */
-const RTC_DEFAULT = '2026-01-01T00:00:00Z';
+const SEED_MAX = 2 ** 32 - 1;
+const SECTOR_BYTES = 512;
+/** A machine keeps 9 bytes for each 4 KiB of a disk, touched or not. */
+const DISK_BYTES_MAX = 64 * 2 ** 30;
+const MEMORY_BYTES_MIN = 16 * 2 ** 20;
 
 export interface AssembledMachine {
   readonly machine: VirtMachine;
   readonly description: MachineDescription;
+  readonly notes: TraceHeader['notes'];
 }
 
 /**
@@ -62,17 +102,25 @@ export function assembleMachine(
   args: MachineArguments,
   wrapSource: (source: InputSource, machine: () => VirtMachine) => InputSource,
 ): AssembledMachine {
+  // Options first: they cost nothing, and files may be large.
+  const plain = {
+    harts: parseWhole('--harts', args.harts, 1, HARTS_MAX),
+    memoryBytes: parseMemory('--memory', args.memory, MEMORY_BYTES_MIN, RAM_BYTES_MAX),
+    psPerStep: Math.round(parseNumber('--ns-per-step', args['ns-per-step'], 0.001, 1000) * 1000),
+    quantum: parseWhole('--quantum', args.quantum, 1, 2 ** 30),
+    rtcOffsetNs: parseTime('--rtc', args.rtc),
+  };
+  const entropy = entropySource(args.seed);
+  if (args.disk.length > DISKS_MAX) {
+    throw new UserError(`--disk: the machine has room for ${DISKS_MAX} disks, ${args.disk.length} were given`);
+  }
+  const bios = args.bios === 'builtin' || args.bios === 'none' ? args.bios : readNamed('--bios', args.bios);
+  const kernel = args.kernel === undefined ? null : readNamed('--kernel', args.kernel);
+  const initrd = args.initrd === undefined ? null : readNamed('--initrd', args.initrd);
   const disks = args.disk.map(openDisk);
-  if (disks.length > DISKS_MAX) throw new UserError(`--disk: at most ${DISKS_MAX} disks, ${disks.length} given`);
-  const bios = args.bios === 'builtin' || args.bios === 'none' ? args.bios : readNamed(args.bios, '--bios');
-  const kernel = args.kernel === undefined ? null : readNamed(args.kernel, '--kernel');
-  const initrd = args.initrd === undefined ? null : readNamed(args.initrd, '--initrd');
   const description: MachineDescription = {
     isa: 'riscv64',
-    harts: whole('--harts', args.harts, 1, HARTS_MAX),
-    memoryBytes: parseMemory(args.memory),
-    psPerStep: Math.round(range('--ns-per-step', args['ns-per-step'], 0.001, 1000) * 1000),
-    quantum: whole('--quantum', args.quantum, 1, 2 ** 30),
+    ...plain,
     clockMode: args.clock,
     console: 'uart0',
     boot: {
@@ -81,88 +129,46 @@ export function assembleMachine(
       append: args.append,
       bios: basename(args.bios),
     },
-    disks: disks.map(({ name, bytes, readOnly }) => ({ name, sizeBytes: bytes, readOnly })),
-    rtcOffsetNs: parseTime(args.rtc ?? RTC_DEFAULT),
+    disks: disks.map(({ name, sizeBytes, readOnly }) => ({ name, sizeBytes, readOnly })),
     pageBytes: 4096,
   };
-  const source: InputSource = {
-    entropy: (_device, length) => new Uint8Array(randomBytes(length)),
-    block: (disk, block) => disks[disk].read(block),
-  };
-  const wrapped = wrapSource(source, () => machine);
-  const machine: VirtMachine = buildVirt(description, wrapped);
+  const source: InputSource = { entropy, block: (disk, block) => disks[disk].read(block) };
+  const machine: VirtMachine = buildVirt(
+    description,
+    wrapSource(source, () => machine),
+  );
   bootVirt(machine, description, { bios, kernel, initrd }, source);
-  return { machine, description };
+  const release = kernel && linuxRelease(kernel);
+  const notes: TraceHeader['notes'] = [];
+  if (release) notes.push(['kernel', `Linux ${release}`]);
+  if (args.seed !== undefined) notes.push(['seed', args.seed]);
+  return { machine, description, notes };
 }
 
-function readNamed(path: string, option: string): NamedFile {
-  try {
-    return { name: path, bytes: readFileSync(path) };
-  } catch (error) {
-    throw new UserError(`${option} ${path}: ${reasonOf(error)}`);
-  }
+function entropySource(seed: string | undefined): InputSource['entropy'] {
+  if (seed === undefined) return (_device, length) => new Uint8Array(randomBytes(length));
+  const random = new Random(parseWhole('--seed', seed, 0, SEED_MAX));
+  return (_device, length) => Uint8Array.from({ length }, () => random.below(256));
 }
 
-/** Why a file could not be used, in words. */
-export function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const known: Record<string, string> = {
-    ENOENT: 'no such file',
-    EACCES: 'permission denied',
-    EISDIR: 'is a folder, a file is needed',
-    ENOSPC: 'no space left on the disk',
-  };
-  return known[code ?? ''] ?? message;
+function readNamed(option: string, path: string): NamedFile {
+  return { name: `${option} ${path}`, bytes: readUserFile(option, path, RAM_BYTES_MAX) };
 }
 
 function openDisk(argument: string) {
   const readOnly = argument.endsWith(',ro');
-  const name = readOnly ? argument.slice(0, -3) : argument;
-  let file: number;
-  let bytes: number;
-  try {
-    file = openSync(name, 'r');
-    bytes = statSync(name).size;
-  } catch (error) {
-    throw new UserError(`--disk ${name}: ${reasonOf(error)}`);
-  }
-  if (bytes === 0 || bytes % 512 !== 0) {
-    closeSync(file);
-    throw new UserError(`--disk ${name}: a raw image of whole 512-byte sectors is needed, the file has ${bytes} bytes`);
+  const path = readOnly ? argument.slice(0, -3) : argument;
+  const file = openUserFile('--disk', path);
+  const sizeBytes = file.bytes;
+  if (sizeBytes === 0 || sizeBytes % SECTOR_BYTES !== 0 || sizeBytes > DISK_BYTES_MAX) {
+    file.close();
+    const needed = `a raw image of whole ${SECTOR_BYTES}-byte sectors, at most ${bytes(DISK_BYTES_MAX)}, is needed`;
+    throw new UserError(`--disk ${path}: ${needed}; the file has ${count(sizeBytes)} bytes`);
   }
   const read = (block: number) => {
     const data = new Uint8Array(PAGE_BYTES);
-    readSync(file, data, 0, PAGE_BYTES, block * PAGE_BYTES);
+    file.read(data, block * PAGE_BYTES);
     return data;
   };
-  return { name: basename(name), bytes, readOnly, read };
-}
-
-function parseMemory(text: string): number {
-  const match = /^(\d+)([KMG]?)i?B?$/i.exec(text.trim());
-  const unit = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[match?.[2].toUpperCase() ?? ''] ?? 1;
-  const bytes = match ? Number(match[1]) * unit : Number.NaN;
-  if (!(bytes >= 16 * 2 ** 20 && bytes <= RAM_BYTES_MAX) || bytes % 2 ** 20 !== 0) {
-    throw new UserError(`--memory ${text}: whole mebibytes from 16M to 2G are needed, such as 512M`);
-  }
-  return bytes;
-}
-
-function parseTime(text: string): bigint {
-  const ms = Date.parse(text);
-  if (Number.isNaN(ms) || ms < 0) throw new UserError(`--rtc ${text}: a date such as ${RTC_DEFAULT} is needed`);
-  return BigInt(ms) * 1_000_000n;
-}
-
-export function whole(option: string, value: number, low: number, high: number): number {
-  if (!Number.isSafeInteger(value) || value < low || value > high) {
-    throw new UserError(`${option} ${value}: a whole number from ${low} to ${high} is needed`);
-  }
-  return value;
-}
-
-function range(option: string, value: number, low: number, high: number): number {
-  if (!(value >= low && value <= high))
-    throw new UserError(`${option} ${value}: a number from ${low} to ${high} is needed`);
-  return value;
+  return { name: basename(path), sizeBytes, readOnly, read };
 }

@@ -1,40 +1,53 @@
 /** `chronovisor record` and `chronovisor run`: a guest, live. */
-import { readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { ArgumentsCamelCase, Argv, CommandModule, InferredOptionTypes, Options } from 'yargs';
 import { UserError } from '../base/assert.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
-import { type ScriptLine, Session, type SessionEnd } from '../recorder/session.ts';
-import { TraceWriter } from '../trace/index.ts';
+import { Session, type SessionEnd } from '../recorder/session.ts';
+import { type ClosedTrace, type TraceHeader, TraceWriteError, TraceWriter } from '../trace/index.ts';
+import { parseNumber, parseWhole } from './arguments.ts';
 import { bytes, count, seconds } from './format.ts';
-import { assembleMachine, type MachineArguments, machineOptions, reasonOf, whole } from './machine-options.ts';
-import { Terminal } from './terminal.ts';
+import { assembleMachine, type MachineArguments, machineOptions } from './machine-options.ts';
+import { readScript } from './script.ts';
+import { SpeedMeter } from './speed.ts';
+import { type Status, Terminal } from './terminal.ts';
+import { readUserFile } from './user-file.ts';
 import { productVersion } from './version.ts';
 
 const RUN_OPTIONS = {
-  until: { type: 'string', describe: 'end when the console has shown this text', group: 'Ending:' },
-  'max-steps': { type: 'number', describe: 'end after so many steps', group: 'Ending:' },
-  timeout: { type: 'number', describe: 'end after so many seconds', group: 'Ending:' },
+  until: { type: 'string', requiresArg: true, describe: 'end when the console has shown this text', group: 'Ending:' },
+  'max-steps': { type: 'string', requiresArg: true, describe: 'end after so many steps', group: 'Ending:' },
+  timeout: { type: 'string', requiresArg: true, describe: 'end after so many seconds', group: 'Ending:' },
   script: {
     type: 'string',
+    requiresArg: true,
     describe: 'console script: lines "expected text => answer"; \\n, \\r and \\t are understood',
     group: 'Console:',
   },
-  input: { type: 'string', describe: 'file to type at the console instead of standard input', group: 'Console:' },
+  input: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'file to type at the console instead of standard input',
+    group: 'Console:',
+  },
   json: {
     type: 'boolean',
     default: false,
-    describe: 'machine-readable progress on standard output',
+    describe: 'progress as JSON lines on standard output; the console goes to standard error',
     group: 'Console:',
   },
 } as const satisfies Record<string, Options>;
 
 const RECORD_OPTIONS = {
-  output: { type: 'string', alias: 'o', demandOption: true, describe: 'trace file to write', group: 'Trace:' },
+  output: { type: 'string', alias: 'o', requiresArg: true, describe: 'trace file to write', group: 'Trace:' },
   force: { type: 'boolean', default: false, describe: 'replace the file if it exists', group: 'Trace:' },
 } as const satisfies Record<string, Options>;
 
 type RunArguments = MachineArguments & InferredOptionTypes<typeof RUN_OPTIONS>;
 type RecordArguments = RunArguments & InferredOptionTypes<typeof RECORD_OPTIONS>;
+
+const INPUT_BYTES_MAX = 2 ** 30;
+const TIMEOUT_S_MAX = 1e9;
 
 export const runCommand: CommandModule<object, RunArguments> = {
   command: 'run',
@@ -47,22 +60,30 @@ export const recordCommand: CommandModule<object, RecordArguments> = {
   command: 'record',
   describe: 'run a guest and record it to a trace',
   builder: (y: Argv) => machineOptions(y).options(RUN_OPTIONS).options(RECORD_OPTIONS),
-  handler: (args) => live(args, { path: args.output, force: args.force }),
+  handler: (args) => {
+    if (!args.output) throw new UserError('--output (-o) is missing: name the trace file to write');
+    return live(args, { path: args.output, force: args.force });
+  },
 };
 
-async function live(
-  args: ArgumentsCamelCase<RunArguments>,
-  trace: { path: string; force: boolean } | null,
-): Promise<void> {
-  if (args.maxSteps !== undefined) whole('--max-steps', args.maxSteps, 1, Number.MAX_SAFE_INTEGER);
-  if (args.timeout !== undefined && !(args.timeout > 0)) {
-    throw new UserError(`--timeout ${args.timeout}: seconds above 0 are needed`);
+interface Output {
+  readonly path: string;
+  readonly force: boolean;
+}
+
+async function live(args: ArgumentsCamelCase<RunArguments>, output: Output | null): Promise<void> {
+  const ending = endingOf(args);
+  if (args.script !== undefined && args.input !== undefined) {
+    throw new UserError('--script and --input: only one of them can type at the console');
+  }
+  if (output && !output.force && existsSync(output.path)) {
+    throw new UserError(`${output.path} exists: choose another name, or replace it with --force`);
   }
   const script = args.script === undefined ? [] : readScript(args.script);
-  const typed = args.input === undefined ? null : readInput(args.input);
+  const typed = args.input === undefined ? null : readUserFile('--input', args.input, INPUT_BYTES_MAX);
   let writer: TraceWriter | null = null;
-  const { machine, description } = assembleMachine(args, (source, of) =>
-    trace
+  const { machine, description, notes } = assembleMachine(args, (source, of) =>
+    output
       ? recordedSource(
           source,
           () => writer!,
@@ -70,20 +91,25 @@ async function live(
         )
       : source,
   );
-  if (trace) {
-    const header = { productVersion: productVersion(), createdMs: Date.now(), machine: description, notes: [] };
-    writer = new TraceWriter(trace.path, header, { force: trace.force });
+  if (output) {
+    const header: TraceHeader = {
+      productVersion: productVersion(),
+      createdMs: Date.now(),
+      machine: description,
+      notes,
+    };
+    writer = new TraceWriter(output.path, header, { force: output.force });
   }
   const recorder = writer ? new Recorder(machine, writer) : null;
-  const terminal = new Terminal({ json: args.json, ownInput: typed !== null || script.length > 0 });
-  const started = performance.now();
-  const status = () => ({
+  const meter = new SpeedMeter(performance.now());
+  const status = (): Status => ({
     position: machine.position,
     guestTimeNs: machine.clock.now(),
-    stepsPerSecond: Math.round((machine.position * 1000) / Math.max(1, performance.now() - started)),
-    traceBytes: recorder?.bytesWritten ?? 0,
+    stepsPerSecond: meter.at(machine.position, performance.now()),
+    traceBytes: recorder?.bytesWritten ?? null,
   });
-  const session = new Session({
+  const terminal = new Terminal({ json: args.json, ownInput: typed !== null || script.length > 0, status });
+  const session: Session = new Session({
     machine,
     recorder,
     console: description.console,
@@ -91,10 +117,8 @@ async function live(
     interactive: terminal.interactive,
     output: (data) => terminal.guestOutput(data),
     script,
-    progress: () => terminal.status(status()),
-    ...(args.until === undefined ? {} : { until: args.until }),
-    ...(args.maxSteps === undefined ? {} : { maxSteps: args.maxSteps }),
-    ...(args.timeout === undefined ? {} : { timeoutMs: args.timeout * 1000 }),
+    progress: () => terminal.progress(),
+    ...ending,
   });
   if (typed) session.type(typed);
   if (typed || script.length > 0) session.endInput();
@@ -102,50 +126,57 @@ async function live(
   let end: SessionEnd;
   try {
     end = await session.run();
+  } catch (error) {
+    // The disk filled up in the middle of a slice: what has been written is a trace.
+    if (!(error instanceof TraceWriteError)) throw error;
+    end = { reason: 'disk-full' };
   } finally {
     terminal.stop();
   }
   const closed = recorder ? await recorder.finish(end.reason, end.exitCode) : null;
-  terminal.report({ event: 'end', ...status(), reason: end.reason, exitCode: end.exitCode ?? null }, () => {
-    const { position, guestTimeNs, stepsPerSecond } = status();
-    const where = closed ? `recorded to ${closed.path} (${bytes(closed.bytes)})` : 'ran';
-    const speed = `${(stepsPerSecond / 1e6).toFixed(0)} million a second`;
-    const why = `ended by ${end.reason}${end.exitCode === undefined ? '' : `, exit code ${end.exitCode}`}`;
-    const note = end.message ? `\n${end.message}` : '';
-    return `${count(position)} steps, ${seconds(guestTimeNs)} of guest time, ${speed}; ${where}; ${why}${note}`;
-  });
-  if (closed?.failed)
-    throw new UserError(`${closed.failed.message}; the trace replays to position ${closed.end.position}`);
-  process.exitCode = end.exitCode ?? (end.reason === 'error' ? 1 : 0);
-}
-
-/** A script has a line an exchange: `login: => root\n`. Empty lines and those that begin with # are passed over. */
-function readScript(path: string): ScriptLine[] {
-  const lines = readText('--script', path).split('\n');
-  const script: ScriptLine[] = [];
-  lines.forEach((line, i) => {
-    if (line.trim() === '' || line.startsWith('#')) return;
-    const at = line.indexOf('=>');
-    if (at < 0) throw new UserError(`--script ${path}: line ${i + 1}: "expected text => answer" is needed`);
-    const plain = (s: string) =>
-      s.replace(/\\([nrt\\])/g, (_, c: string) => ({ n: '\n', r: '\r', t: '\t', '\\': '\\' })[c]!);
-    const expect = plain(line.slice(0, at).trim());
-    if (expect === '') throw new UserError(`--script ${path}: line ${i + 1}: no text to wait for before =>`);
-    script.push({ expect, send: plain(line.slice(at + 2).trim()) });
-  });
-  return script;
-}
-
-function readText(option: string, path: string): string {
-  return new TextDecoder().decode(readInputFile(option, path));
-}
-function readInput(path: string): Uint8Array {
-  return readInputFile('--input', path);
-}
-function readInputFile(option: string, path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new UserError(`${option} ${path}: ${reasonOf(error)}`);
+  terminal.release();
+  const last = { ...status(), stepsPerSecond: Math.round((machine.position * 1000) / Math.max(1, session.busyMs)) };
+  const missed = closed?.failed ? null : whatWasMissed(end, session, args);
+  const reason = closed?.end.reason ?? end.reason;
+  const facts = { event: 'end', ...last, reason, exitCode: end.exitCode ?? null, trace: closed?.path ?? null };
+  terminal.report({ ...facts, error: closed?.failed?.message ?? missed }, () => summary(last, end, closed));
+  if (closed?.failed) {
+    throw new UserError(
+      `${closed.failed.message}; what was recorded up to position ${count(closed.end.position)} replays`,
+    );
   }
+  if (missed) throw new UserError(missed);
+  process.exitCode = terminal.signalCode ?? end.exitCode ?? 0;
+}
+
+function endingOf(args: ArgumentsCamelCase<RunArguments>) {
+  if (args.until === '') throw new UserError("--until '': a text to wait for is needed");
+  const maxSteps =
+    args.maxSteps === undefined ? null : parseWhole('--max-steps', args.maxSteps, 1, Number.MAX_SAFE_INTEGER);
+  const timeoutS = args.timeout === undefined ? null : parseNumber('--timeout', args.timeout, 0.001, TIMEOUT_S_MAX);
+  return {
+    ...(args.until === undefined ? {} : { until: args.until }),
+    ...(maxSteps === null ? {} : { maxSteps }),
+    ...(timeoutS === null ? {} : { timeoutMs: timeoutS * 1000 }),
+  };
+}
+
+function summary(status: Status, end: SessionEnd, closed: ClosedTrace | null): string {
+  const { position, guestTimeNs, stepsPerSecond } = status;
+  const where = closed ? `recorded to ${closed.path} (${bytes(closed.bytes)})` : 'not recorded';
+  const speed = `${(stepsPerSecond / 1e6).toFixed(0)} million a second`;
+  const why = `ended by ${closed?.end.reason ?? end.reason}${end.exitCode === undefined ? '' : `, exit code ${end.exitCode}`}`;
+  const note = end.message ? ` (${end.message})` : '';
+  return `${count(position)} steps, ${seconds(guestTimeNs)} of guest time, ${speed}; ${where}; ${why}${note}`;
+}
+
+/** Why this was not the run that was asked for: a text that was waited for has not come. */
+function whatWasMissed(end: SessionEnd, session: Session, args: RunArguments): string | null {
+  const { awaited } = session;
+  if (awaited === null || end.reason === 'until') return null;
+  // A guest that ends by itself ends a script, too, and so does whoever set a number of steps.
+  if (args.until === undefined && (end.reason === 'power-off' || end.reason === 'max-steps')) return null;
+  if (end.reason === 'interrupted' && !end.message) return null;
+  const option = args.script !== undefined && awaited !== args.until ? '--script' : '--until';
+  return `${option}: the console has not shown ${JSON.stringify(awaited)}`;
 }

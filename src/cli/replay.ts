@@ -1,9 +1,8 @@
 /** `chronovisor replay` and `chronovisor verify`: a trace from its beginning to its end, everything checked. */
 import type { CommandModule } from 'yargs';
 import { verify } from '../replay/verify.ts';
-import { TraceReader } from '../trace/index.ts';
-import { count, seconds } from './format.ts';
-import { warnOfDamage } from './trace-argument.ts';
+import { count, plural, seconds } from './format.ts';
+import { openTrace } from './trace-argument.ts';
 
 interface Arguments {
   trace: string;
@@ -30,8 +29,7 @@ export const verifyCommand: CommandModule<object, Arguments> = {
 };
 
 function replay(path: string, json: boolean, showConsole: boolean): void {
-  const trace = TraceReader.open(path, { check: !showConsole });
-  warnOfDamage(trace);
+  const trace = openTrace(path, { check: !showConsole });
   const { console: device } = trace.header.machine;
   const started = performance.now();
   let endsLine = true;
@@ -49,9 +47,9 @@ function replay(path: string, json: boolean, showConsole: boolean): void {
     return;
   }
   const { steps, digests, journalEntries, consoleBytes } = result;
-  const checked = `${count(digests)} digests, ${count(journalEntries)} journal entries and ${count(consoleBytes)} console bytes equal`;
+  const checked = `${plural(digests, 'digest')}, ${count(journalEntries)} journal entries and ${plural(consoleBytes, 'console byte')} equal`;
   console.error(
-    `${endsLine ? '' : '\n'}chronovisor: ${count(steps)} steps (${seconds(trace.replayableToNs)} of guest time) replayed in ` +
+    `${endsLine ? '' : '\n'}chronovisor: ${plural(steps, 'step')} (${seconds(trace.replayableToNs)} of guest time) replayed in ` +
       `${elapsed.toFixed(1)} s, ${(speed / 1e6).toFixed(0)} million a second; ${checked}`,
   );
 }

@@ -1,20 +1,20 @@
 /** `chronovisor state`: the machine at any position of a trace. */
 import type { CommandModule } from 'yargs';
-import { UserError } from '../base/assert.ts';
 import { Replayer } from '../replay/replayer.ts';
 import { digestOf } from '../replay/verify.ts';
-import { TraceReader } from '../trace/index.ts';
+import type { TraceReader } from '../trace/index.ts';
 import { F_NAMES, X_NAMES } from '../vmm/riscv/disassembler.ts';
 import { codeAround } from '../vmm/riscv/inspect.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
+import { parseWhole } from './arguments.ts';
 import { count, digestText, hex, jsonValue, seconds } from './format.ts';
-import { warnOfDamage } from './trace-argument.ts';
+import { openTrace, parsePosition } from './trace-argument.ts';
 
 interface Arguments {
   trace: string;
   at: string;
-  hart: number | undefined;
-  lines: number;
+  hart: string | undefined;
+  lines: string;
   float: boolean;
   json: boolean;
 }
@@ -25,25 +25,31 @@ export const stateCommand: CommandModule<object, Arguments> = {
   builder: (y) =>
     y
       .positional('trace', { type: 'string', demandOption: true, describe: 'trace file' })
-      .option('at', { type: 'string', default: 'end', describe: "position, 'end', or a percentage such as 50%" })
-      .option('hart', { type: 'number', describe: 'only this hart' })
-      .option('lines', { type: 'number', default: 10, describe: 'console lines to show' })
+      .option('at', {
+        type: 'string',
+        requiresArg: true,
+        default: 'end',
+        describe: "position, 'end', or a percentage such as 50%",
+      })
+      .option('hart', { type: 'string', requiresArg: true, describe: 'only this hart' })
+      .option('lines', { type: 'string', requiresArg: true, default: '10', describe: 'console lines to show' })
       .option('float', { type: 'boolean', default: false, describe: 'floating-point registers, too' })
       .option('json', { type: 'boolean', default: false, describe: 'print as JSON' }),
   handler: (args) => {
-    const trace = TraceReader.open(args.trace);
-    warnOfDamage(trace);
-    const position = parsePosition(args.at, trace);
+    const lines = parseWhole('--lines', args.lines, 0, LINES_MAX);
+    const trace = openTrace(args.trace);
+    const position = parsePosition('--at', args.at, trace);
+    const { harts: hartCount } = trace.header.machine;
+    const harts =
+      args.hart === undefined
+        ? Array.from({ length: hartCount }, (_, hart) => hart)
+        : [parseWhole('--hart', args.hart, 0, hartCount - 1)];
     const replayer = new Replayer(trace);
     const started = performance.now();
     replayer.seek(position);
     const seekMs = performance.now() - started;
     const { machine } = replayer;
-    if (args.hart !== undefined && !(args.hart >= 0 && args.hart < machine.cpu.harts)) {
-      throw new UserError(`--hart ${args.hart}: the machine has harts 0 to ${machine.cpu.harts - 1}`);
-    }
-    const harts = args.hart === undefined ? Array.from({ length: machine.cpu.harts }, (_, i) => i) : [args.hart];
-    const console_ = consoleTail(trace, position, args.lines);
+    const console_ = consoleTail(trace, position, lines);
     if (args.json) {
       const state = {
         position,
@@ -62,22 +68,11 @@ export const stateCommand: CommandModule<object, Arguments> = {
   },
 };
 
-/** A position as a person gives it. */
-export function parsePosition(text: string, trace: TraceReader): number {
-  const end = trace.replayableTo;
-  if (text === 'end') return end;
-  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text);
-  const plain = text.replaceAll(/[,_]/g, '');
-  const position = percent ? Math.floor((end * Number(percent[1])) / 100) : Number(plain === '' ? Number.NaN : plain);
-  if (!Number.isSafeInteger(position) || position < 0 || position > end) {
-    throw new UserError(`--at ${text}: a position from 0 to ${end}, 'end' or a percentage is needed`);
-  }
-  return position;
-}
+const LINES_MAX = 100_000;
 
 const PRIVILEGES: Record<number, string> = { 0: 'U', 1: 'S', 3: 'M' };
 const CSR_FIELDS = [
-  ...['satp', 'mstatus', 'mie', 'mip', 'lines', 'stvec', 'sepc', 'scause', 'stval', 'sscratch', 'stimecmp'],
+  ...['satp', 'mstatus', 'mie', 'mip', 'stvec', 'sepc', 'scause', 'stval', 'sscratch', 'stimecmp'],
   ...['mtvec', 'mepc', 'mcause', 'mtval', 'mscratch', 'medeleg', 'mideleg', 'mcounteren', 'menvcfg', 'scounteren'],
 ] as const;
 
@@ -91,7 +86,11 @@ function registers(machine: VirtMachine, hart: number) {
     x: Object.fromEntries(X_NAMES.map((name, n) => [name, cpu.x(hart, n)])),
     f: Object.fromEntries(F_NAMES.map((name, n) => [name, cpu.f(hart, n)])),
     fcsr: (cpu.get32(hart, 'frm') << 5) | cpu.get32(hart, 'fflags'),
-    csrs: Object.fromEntries(CSR_FIELDS.map((name) => [name, cpu.get(hart, name)])),
+    csrs: {
+      ...Object.fromEntries(CSR_FIELDS.map((name) => [name, cpu.get(hart, name)])),
+      // What software wrote, and what hardware drives.
+      mip: cpu.get(hart, 'mip') | cpu.get(hart, 'lines'),
+    },
   };
 }
 

@@ -1,15 +1,19 @@
 /**
- * The person's terminal as the guest's serial port: raw keys in, bytes out, and a status line below that never mixes with the guest's text.
- * Ctrl-A is the escape key: Ctrl-A x leaves, Ctrl-A h helps, Ctrl-A Ctrl-A sends one.
+ * The person's terminal as the guest's serial port: raw keys in, bytes out, and a status line that never mixes with the guest's text.
+ * Ctrl-A is the escape key: Ctrl-A x leaves, Ctrl-A h helps.
  */
+import { constants } from 'node:os';
 import type { Session } from '../recorder/session.ts';
+import { BlankLine } from './blank-line.ts';
 import { bytes, count, jsonValue, seconds } from './format.ts';
 
 export interface Status {
   readonly position: number;
   readonly guestTimeNs: number;
+  /** Of late. */
   readonly stepsPerSecond: number;
-  readonly traceBytes: number;
+  /** `null` where nothing is recorded. */
+  readonly traceBytes: number | null;
 }
 
 export interface TerminalOptions {
@@ -17,47 +21,68 @@ export interface TerminalOptions {
   readonly json: boolean;
   /** The input comes from elsewhere: standard input is left alone. */
   readonly ownInput: boolean;
+  readonly status: () => Status;
 }
 
-const ESCAPE = 0x01;
-const HELP = '\r\nCtrl-A x  leave (a recording is closed)\r\nCtrl-A h  this help\r\nCtrl-A Ctrl-A  send Ctrl-A\r\n';
+const ESCAPE_KEY = 0x01;
+const HELP = [
+  'Ctrl-A x       leave; a recording is closed',
+  'Ctrl-A s       show position, guest time, speed and size of the trace',
+  'Ctrl-A h       this help',
+  'Ctrl-A Ctrl-A  send Ctrl-A to the guest',
+];
 /** Erases the line and returns to its start. */
 const ERASE_LINE = '\r\x1b[K';
+const JSON_PERIOD_MS = 1000;
+/** Steps a second that a guest's timer ticks alone stay below. */
+const IDLE_BELOW = 500_000;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export class Terminal {
   readonly #options: TerminalOptions;
   /** Keys come from a person. */
   readonly interactive: boolean;
   readonly #statusLine: boolean;
+  readonly #line: BlankLine;
   #statusShown = false;
-  #atLineStart = true;
   #escaped = false;
   #session: Session | null = null;
+  #jsonAt = Number.NEGATIVE_INFINITY;
+  /** Exit code that a signal asks for. */
+  signalCode: number | null = null;
   readonly #onData = (data: Uint8Array) => this.#keys(data);
   readonly #onEnd = () => this.#session?.endInput();
-  readonly #onSignal = () => this.#session?.interrupt({ reason: 'interrupted' });
+  readonly #onSignal = (signal: (typeof SIGNALS)[number]) => {
+    const code = 128 + constants.signals[signal];
+    // Whoever asks again does not want to wait for the file.
+    if (this.signalCode !== null) process.exit(code);
+    this.signalCode = code;
+    this.#session?.interrupt({ reason: 'interrupted' });
+  };
 
   constructor(options: TerminalOptions) {
     this.#options = options;
     this.interactive = !options.ownInput && process.stdin.isTTY === true;
     this.#statusLine = !options.json && process.stdout.isTTY === true && process.stderr.isTTY === true;
+    this.#line = new BlankLine(() => process.stdout.rows ?? 24);
   }
 
   start(session: Session): void {
     this.#session = session;
-    process.on('SIGINT', this.#onSignal);
-    process.on('SIGTERM', this.#onSignal);
+    for (const signal of SIGNALS) process.on(signal, this.#onSignal);
     if (this.#options.ownInput) return;
-    if (this.interactive) process.stdin.setRawMode(true);
+    if (this.interactive) {
+      if (this.#statusLine) process.stderr.write('chronovisor: Ctrl-A x leaves, Ctrl-A h helps\n');
+      process.stdin.setRawMode(true);
+    }
     process.stdin.on('data', this.#onData);
     process.stdin.on('end', this.#onEnd);
     process.stdin.resume();
   }
 
+  /** The guest has ended: the terminal is as it was before. Signals are still caught, until `release`. */
   stop(): void {
     this.#clearStatus();
-    process.off('SIGINT', this.#onSignal);
-    process.off('SIGTERM', this.#onSignal);
     if (this.#options.ownInput) return;
     process.stdin.off('data', this.#onData);
     process.stdin.off('end', this.#onEnd);
@@ -66,36 +91,52 @@ export class Terminal {
     process.stdin.unref?.();
   }
 
+  release(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#onSignal);
+  }
+
   guestOutput(data: Uint8Array): void {
     this.#clearStatus();
     (this.#options.json ? process.stderr : process.stdout).write(data);
-    this.#atLineStart = data[data.length - 1] === 10 || data[data.length - 1] === 13;
+    this.#line.add(data);
   }
 
-  /** Shows how far the guest is, at most where the guest's own text has ended its line. */
-  status(status: Status): void {
+  /** Shows how far the guest is, where the guest's own text has left an empty line. */
+  progress(): void {
     if (this.#options.json) {
-      process.stdout.write(`${JSON.stringify({ event: 'progress', ...status }, jsonValue)}\n`);
+      if (performance.now() - this.#jsonAt < JSON_PERIOD_MS) return;
+      this.#jsonAt = performance.now();
+      process.stdout.write(`${JSON.stringify({ event: 'progress', ...this.#options.status() })}\n`);
       return;
     }
-    if (!this.#statusLine || !this.#atLineStart) return;
-    const { position, guestTimeNs, stepsPerSecond, traceBytes } = status;
-    const speed = `${(stepsPerSecond / 1e6).toFixed(0)} M steps/s`;
-    const text = `[${count(position)} steps | ${seconds(guestTimeNs)} | ${speed} | ${bytes(traceBytes)}]`;
-    process.stderr.write(`${ERASE_LINE}\x1b[7m${text.slice(0, (process.stderr.columns ?? 80) - 1)}\x1b[0m`);
+    if (!this.#statusLine || !this.#line.blank) return;
+    const text = this.#statusText().slice(0, (process.stderr.columns ?? 80) - 1);
+    process.stderr.write(`${ERASE_LINE}\x1b[7m${text}\x1b[0m`);
     this.#statusShown = true;
   }
 
   /** The last word: JSON, or a sentence on standard error. */
   report(json: object, text: () => string): void {
     if (this.#options.json) process.stdout.write(`${JSON.stringify(json, jsonValue)}\n`);
-    else process.stderr.write(`${this.#atLineStart ? '' : '\n'}chronovisor: ${text()}\n`);
+    else process.stderr.write(`${this.#statusLine && !this.#line.atStart ? '\n' : ''}chronovisor: ${text()}\n`);
+  }
+
+  #statusText(): string {
+    const { position, guestTimeNs, stepsPerSecond, traceBytes } = this.#options.status();
+    const speed = stepsPerSecond < IDLE_BELOW ? 'idle' : `${(stepsPerSecond / 1e6).toFixed(0)} M steps/s`;
+    const size = traceBytes === null ? [] : [bytes(traceBytes)];
+    return `[${[`${count(position)} steps`, seconds(guestTimeNs), speed, ...size].join(' | ')}]`;
   }
 
   #clearStatus(): void {
     if (!this.#statusShown) return;
     process.stderr.write(ERASE_LINE);
     this.#statusShown = false;
+  }
+
+  /** Lines of our own among the guest's. */
+  #say(lines: readonly string[]): void {
+    this.guestOutput(new TextEncoder().encode(`${this.#line.atStart ? '' : '\r\n'}${lines.join('\r\n')}\r\n`));
   }
 
   #keys(data: Uint8Array): void {
@@ -106,14 +147,15 @@ export class Terminal {
     const plain: number[] = [];
     for (const key of data) {
       if (!this.#escaped) {
-        if (key === ESCAPE) this.#escaped = true;
+        if (key === ESCAPE_KEY) this.#escaped = true;
         else plain.push(key);
         continue;
       }
       this.#escaped = false;
-      if (key === ESCAPE) plain.push(key);
+      if (key === ESCAPE_KEY) plain.push(key);
       else if (key === 0x78) this.#session?.interrupt({ reason: 'interrupted' });
-      else if (key === 0x68) this.guestOutput(new TextEncoder().encode(HELP));
+      else if (key === 0x73) this.#say([this.#statusText()]);
+      else this.#say(HELP);
     }
     if (plain.length > 0) this.#session?.type(Uint8Array.from(plain));
   }
