@@ -7,12 +7,11 @@
 struct task;
 
 struct hart {
-    struct task *current; /* trap.S and task.h know that these three come first */
-    u64 kernel_stack;     /* top of the current task's, where a trap from user mode starts */
-    u64 user_stack;       /* scratch for trap.S */
+    struct task *current;   /* trap.S and task.h know that these three come first */
+    u64 kernel_stack;       /* top of the current task's, where a trap from user mode starts */
+    u64 user_stack;         /* scratch for trap.S */
     u32 id;
-    bool online;
-    bool idle;            /* waiting for an interrupt; worth a kick when a task becomes ready */
+    bool idle;              /* waiting for an interrupt; worth a kick when a task becomes ready */
     struct task *idle_task;
     struct task *finished; /* exited here, to be freed by whoever runs next */
     u64 ticks;

@@ -25,16 +25,13 @@ void hart_kick(struct hart *hart)
     mmio_write32(CLINT_SOFTWARE_INTERRUPT(hart - harts), 1);
 }
 
-static void hart_init(u32 id)
+/* What each hart does for itself; its structure was prepared by the boot hart. */
+static void hart_init(void)
 {
-    struct hart *hart = this_hart();
-    hart->id = id;
     csr_set(sstatus, SSTATUS_FS_INITIAL);
     csr_write(stimecmp, TIME_NEVER);
-    task_adopt_hart(hart);
     address_space_use(NULL);
     csr_write(sie, SIE_SSIE | SIE_STIE | SIE_SEIE);
-    hart->online = true;
 }
 
 /* Runs on hart 0 alone, before the others are let in. */
@@ -49,7 +46,11 @@ static void boot(const void *tree)
     pages_init((u64)kernel_end, facts.ram_end);
     kernel_space_init(facts.ram_end);
     tasks_init();
-    hart_init(0);
+    for (u32 i = 0; i < hart_count; i++) {
+        harts[i].id = i;
+        task_adopt_hart(&harts[i]);
+    }
+    hart_init();
 
     print("\nchronovisor guest: %u harts, %lu KiB of memory\n", hart_count, (facts.ram_end - RAM_BASE) / KIB(1));
     messages_init();
@@ -69,6 +70,6 @@ void hart_main(u32 id, const void *tree)
     if (id == 0)
         boot(tree);
     else
-        hart_init(id);
+        hart_init();
     idle_loop();
 }

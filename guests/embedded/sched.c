@@ -57,7 +57,7 @@ void tasks_init(void)
         list_init(&tasks[i].link);
 }
 
-/* Makes what runs on this hart since boot its idle task. */
+/* Makes what runs on a hart from boot on its idle task. */
 void task_adopt_hart(struct hart *hart)
 {
     struct task *task = &tasks[hart->id];

@@ -7,13 +7,11 @@
 
 #define UART_DATA (UART_BASE + 0)
 #define UART_INTERRUPT_ENABLE (UART_BASE + 1)
-#define UART_FIFO_CONTROL (UART_BASE + 2)
 #define UART_LINE_CONTROL (UART_BASE + 3)
 #define UART_MODEM_CONTROL (UART_BASE + 4)
 #define UART_LINE_STATUS (UART_BASE + 5)
 
 #define ENABLE_RECEIVE 1
-#define FIFO_ENABLE 1
 #define LINE_8_BITS 3
 #define MODEM_INTERRUPT_OUT 8
 #define STATUS_DATA_READY 0x01
@@ -44,11 +42,10 @@ static void uart_interrupt(void)
     unlock(&input.lock, interrupts);
 }
 
+/* The FIFO stays off: turning it on would drop what was typed during boot. */
 void uart_init(void)
 {
     mmio_write8(UART_LINE_CONTROL, LINE_8_BITS);
-    uart_interrupt(); /* takes in what was typed already: turning on the FIFO would drop it */
-    mmio_write8(UART_FIFO_CONTROL, FIFO_ENABLE);
     mmio_write8(UART_MODEM_CONTROL, MODEM_INTERRUPT_OUT);
     plic_route(UART_IRQ, 0, uart_interrupt);
     mmio_write8(UART_INTERRUPT_ENABLE, ENABLE_RECEIVE);
