@@ -15,9 +15,12 @@ interface Quirk {
 const QUIRKS: readonly Quirk[] = [
   {
     // Atomic operations raise store/AMO exceptions, never load exceptions (unprivileged specification, 14.4). QEMU reports
-    // those of the load half where the address is misaligned or nothing is there.
+    // those of the load half first.
     name: /^amo/,
-    settle: (_, theirs) => {
+    settle: (ours, theirs) => {
+      // The load half can find that nothing is there before the store half finds that it may not write.
+      const early = theirs.cause === BigInt(CAUSE.loadAccess) && ours.cause === BigInt(CAUSE.storePage);
+      if (early || theirs.cause === BigInt(CAUSE.loadPage)) theirs.cause = BigInt(CAUSE.storePage);
       if (theirs.cause === BigInt(CAUSE.loadMisaligned)) theirs.cause = BigInt(CAUSE.storeMisaligned);
       if (theirs.cause === BigInt(CAUSE.loadAccess)) theirs.cause = BigInt(CAUSE.storeAccess);
     },
