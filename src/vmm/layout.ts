@@ -33,6 +33,8 @@ export const G = {
   tohost: 0x440,
   /** i32: 1 if a hart beside the running one is runnable, so that giving up the turn helps someone. */
   othersRunnable: 0x444,
+  /** i32: minus the number of jumps to a place after which it is worth compiling; 1 for never. */
+  hotAfter: 0x448,
 } as const;
 
 /** Entries: position i64, kind u8, hart u8, cause i64 at 16, value i64 at 24. */
@@ -57,7 +59,15 @@ export const DECODED_BASE = DECODED_TABLE_BASE + (RAM_BYTES_MAX / PAGE_BYTES) * 
 /** A decoded page: a record for each of 2048 halfwords, and four more (see riscv/decoder.ts). */
 export const RECORD_BYTES = 16;
 export const RECORDS_PER_PAGE = PAGE_BYTES / 2;
-export const DECODED_PAGE_BYTES = (RECORDS_PER_PAGE + 4) * RECORD_BYTES;
+/**
+ * Behind the records: a word for each halfword where compiled code may begin (positive: the region's place in the table; else minus
+ * the times that a jump came there), and one that tells whether the page has regions.
+ */
+export const ENTRIES_OFFSET = (RECORDS_PER_PAGE + 4) * RECORD_BYTES;
+export const HAS_REGIONS_OFFSET = ENTRIES_OFFSET + RECORDS_PER_PAGE * 4;
+/** How often a store to its code has thrown the page's regions away. */
+export const INVALIDATIONS_OFFSET = HAS_REGIONS_OFFSET + 4;
+export const DECODED_PAGE_BYTES = HAS_REGIONS_OFFSET + 16;
 export const DECODED_PAGES = 3072;
 export const POOL_BASE = Math.ceil((DECODED_BASE + DECODED_PAGES * DECODED_PAGE_BYTES) / PAGE_BYTES) * PAGE_BYTES;
 

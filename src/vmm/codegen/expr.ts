@@ -424,6 +424,34 @@ export class Call extends Expr {
   }
 }
 
+/** A call through the module's table of functions. */
+export class CallIndirect extends Expr {
+  readonly #signature: { readonly type: number; readonly params: readonly Type[] };
+  readonly #args: readonly Expr[];
+  readonly #index: Expr;
+  constructor(signature: Signature, index: Expr, args: readonly Value[]) {
+    super(signature.result);
+    this.#signature = signature;
+    this.#index = index;
+    this.#args = args.map((arg, i) => coerce(arg, signature.params[i]));
+  }
+  emit(out: Bytes) {
+    for (const arg of this.#args) arg.emit(out);
+    this.#index.emit(out);
+    out.u8(0x11);
+    out.u32(this.#signature.type);
+    out.u32(0);
+  }
+}
+
+/** The type of functions in the table. */
+export interface Signature {
+  /** Index among the module's types. */
+  readonly type: number;
+  readonly params: readonly Type[];
+  readonly result: Type;
+}
+
 export const i32 = (value: number): Expr => new Const('i32', value);
 export const i64 = (value: number | bigint): Expr => new Const('i64', BigInt(value));
 export const f32 = (value: number): Expr => new Const('f32', value);

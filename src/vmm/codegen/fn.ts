@@ -162,6 +162,14 @@ export class Fn {
     });
   }
 
+  /** Branches to the n-th enclosing block from inside, counted from 0; behind the last of `count`, to the last. */
+  switchOpen(index: Expr, count: number): void {
+    index.emit(this.#code);
+    this.#code.u8(0x0e);
+    this.#code.u32(count - 1);
+    for (let i = 0; i < count; i++) this.#code.u32(i);
+  }
+
   return(value?: Value): void {
     assert((value === undefined) === (this.#result === null), 'a result where the function has one');
     if (value !== undefined) coerce(value, this.#result!).emit(this.#code);

@@ -1,7 +1,7 @@
 /** A WebAssembly module under construction (binary format: core specification, section 5.5). */
 import { assert } from '../../base/assert.ts';
 import { Bytes } from './bytes.ts';
-import { Call, type Callee, type Expr, type Type, type Value } from './expr.ts';
+import { Call, type Callee, type Expr, type Signature, type Type, type Value } from './expr.ts';
 import { Fn, TYPE_CODE } from './fn.ts';
 
 /** A function of the module. */
@@ -29,6 +29,7 @@ export class ModuleBuilder {
   readonly #functions: Func[] = [];
   readonly #bodies = new Map<Func, Uint8Array>();
   readonly #exports: Func[] = [];
+  #usesTable = false;
 
   /** A function of the host, imported as `host.name`. Imports come before the first function. */
   import(name: string, params: readonly Type[], result: Type | null): Func {
@@ -36,6 +37,12 @@ export class ModuleBuilder {
     const func = new Func(name, this.#imports.length, params, result);
     this.#imports.push(func);
     return func;
+  }
+
+  /** Says that the module calls functions of this type through a table, imported as `host.table`. */
+  tableType(params: readonly Type[], result: Type): Signature {
+    this.#usesTable = true;
+    return { type: this.#type({ params, result }), params, result };
   }
 
   /** Declares a function, so that others can call it before it has a body. */
@@ -52,6 +59,12 @@ export class ModuleBuilder {
     this.#bodies.set(func, fn.finish());
   }
 
+  /** Gives a declared function a body that was built beside the module. */
+  bodyOf(func: Func, fn: Fn): void {
+    assert(!this.#bodies.has(func), `${func.name} has one body`);
+    this.#bodies.set(func, fn.finish());
+  }
+
   /** Declares and builds at once. */
   define(
     name: string,
@@ -62,6 +75,11 @@ export class ModuleBuilder {
     const func = this.declare(name, params, result);
     this.body(func, build);
     return func;
+  }
+
+  /** All functions with a body, by name. */
+  functions(): ReadonlyMap<string, Func> {
+    return new Map(this.#functions.map((func) => [func.name, func]));
   }
 
   export(func: Func): void {
@@ -95,7 +113,7 @@ export class ModuleBuilder {
       }
     });
     section(2, (s) => {
-      s.u32(this.#imports.length + 1);
+      s.u32(this.#imports.length + (this.#usesTable ? 2 : 1));
       this.#imports.forEach((func, i) => {
         s.text('host');
         s.text(func.name);
@@ -105,6 +123,13 @@ export class ModuleBuilder {
       s.text('host');
       s.text('memory');
       s.u8(2);
+      s.u8(0);
+      s.u32(0);
+      if (!this.#usesTable) return;
+      s.text('host');
+      s.text('table');
+      s.u8(1);
+      s.u8(0x70);
       s.u8(0);
       s.u32(0);
     });
@@ -131,7 +156,7 @@ export class ModuleBuilder {
     return out.view().slice();
   }
 
-  #type(func: Func): number {
+  #type(func: { readonly params: readonly Type[]; readonly result: Type | null }): number {
     const type = `${func.params.join(',')}>${func.result ?? ''}`;
     let index = this.#types.indexOf(type);
     if (index < 0) index = this.#types.push(type) - 1;

@@ -23,7 +23,8 @@ import type { Processor } from '../processor.ts';
 import { csrIndexTable } from './csr.ts';
 import { clearPage, HANDLER, writeRecord } from './decoder.ts';
 import { DTLB_ENTRIES, H, IRQ, ITLB_ENTRIES, MSTATUS, PRIV, TLB_ENTRY_BYTES } from './hart.ts';
-import { buildInterpreter } from './interpreter.ts';
+import { buildInterpreter, type Interpreter } from './interpreter.ts';
+import { Jit } from './jit.ts';
 
 /** 64-bit registers of a hart that are state, in the order in which they are saved. */
 const STATE_64 = [
@@ -59,6 +60,7 @@ export interface CpuHost {
 
 export class RiscvCpu implements Processor {
   readonly harts: number;
+  readonly jit: Jit;
   readonly #memory: WebAssembly.Memory;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -97,7 +99,9 @@ export class RiscvCpu implements Processor {
     const publish = () => {
       clock.position = this.#sliceEnd() - this.#words[this.#running][LOW.budget] - 1;
     };
-    const instance = new WebAssembly.Instance(interpreterModule(), {
+    const interpreter = interpreterModule();
+    this.jit = new Jit(memory, interpreter.parts);
+    const instance = new WebAssembly.Instance(interpreter.module, {
       host: {
         memory: this.#memory,
         touch: (page: number) => pages.touch(page),
@@ -114,12 +118,15 @@ export class RiscvCpu implements Processor {
         decodePage: (page: number) => this.#decodePage(page),
         decode: (record: number) => this.#decode(record >>> 0),
         decodeBits: (record: number, bits: number) => writeRecord(this.#view, record >>> 0, bits >>> 0),
+        table: this.jit.table,
+        hot: (records: number, offset: number) => this.#compile(records >>> 0, offset),
         sbi: (number: number) => {
           publish();
           host.sbi(number);
         },
       },
     });
+    this.jit.link(instance.exports);
     const exported = <T>(name: string) => instance.exports[name] as T;
     this.#exec = exported('exec');
     this.#flushTlb = exported('flushTlb');
@@ -330,6 +337,7 @@ export class RiscvCpu implements Processor {
         this.#flags[old] &= ~PAGE_FLAG.decoded;
       }
       this.#slots = 0;
+      this.jit.clear();
     }
     const slot = this.#slots++;
     const address = DECODED_BASE + slot * DECODED_PAGE_BYTES;
@@ -340,6 +348,11 @@ export class RiscvCpu implements Processor {
     // Stores to the page must come to the slow path from now on.
     this.dropHostAddresses();
     return address;
+  }
+
+  #compile(records: number, offset: number): void {
+    const slot = Math.floor((records - DECODED_BASE) / DECODED_PAGE_BYTES);
+    this.jit.compile(records, this.#table[this.#slotPages[slot]] >>> 0, offset);
   }
 
   #decode(record: number): void {
@@ -357,9 +370,12 @@ export class RiscvCpu implements Processor {
   }
 }
 
-let compiled: WebAssembly.Module | undefined;
+let compiled: { readonly module: WebAssembly.Module; readonly parts: Interpreter } | undefined;
 /** The interpreter is the same for every machine of a process: generated and compiled once. */
-function interpreterModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(buildInterpreter());
+function interpreterModule(): NonNullable<typeof compiled> {
+  if (!compiled) {
+    const parts = buildInterpreter();
+    compiled = { module: new WebAssembly.Module(parts.bytes), parts };
+  }
   return compiled;
 }

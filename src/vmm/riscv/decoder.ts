@@ -12,7 +12,7 @@
  * decoded form of an instruction that straddles the page's end, with the bits it was decoded from; and the end behind that.
  */
 import { assert } from '../../base/assert.ts';
-import { RECORD_BYTES, RECORDS_PER_PAGE } from '../layout.ts';
+import { DECODED_PAGE_BYTES, RECORD_BYTES, RECORDS_PER_PAGE } from '../layout.ts';
 import type { Compressed, Instruction } from './encoding.ts';
 import { H } from './hart.ts';
 import { A_EXTENSION } from './insns/a.ts';
@@ -156,7 +156,7 @@ export function writeRecord(view: DataView, address: number, bits: number): void
 
 /** Makes the records of a page that has none yet. */
 export function clearPage(memory: Uint8Array, view: DataView, address: number): void {
-  memory.fill(0, address, address + (RECORDS_PER_PAGE + 4) * RECORD_BYTES);
+  memory.fill(0, address, address + DECODED_PAGE_BYTES);
   view.setUint16(address + EXTRA_RECORD.pageEnd * RECORD_BYTES, HANDLER.pageEnd, true);
   view.setUint16(address + EXTRA_RECORD.straddledEnd * RECORD_BYTES, HANDLER.pageEnd, true);
 }

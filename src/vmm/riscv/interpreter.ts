@@ -5,13 +5,23 @@
  * Locals: `ip`, address of the record; `records`, of the page's first; `pcBase`, so that pc is pcBase + ip / 8; `budget`, steps
  * left. The page is looked up when execution enters it, and only then (unless a trap, fence or mode change forgot it).
  */
-import { type Expr, i32, type LoadKind, type Local, load, type Value } from '../codegen/expr.ts';
+import {
+  CallIndirect,
+  type Expr,
+  i32,
+  type LoadKind,
+  type Local,
+  load,
+  type Signature,
+  type Value,
+} from '../codegen/expr.ts';
 import type { Fn, Label, StoreKind } from '../codegen/fn.ts';
-import { ModuleBuilder } from '../codegen/module.ts';
+import { type Func, ModuleBuilder } from '../codegen/module.ts';
 import { defineFloat, type FloatFns } from '../codegen/softfloat.ts';
-import { G, PAGE_TABLE_BASE, RAM_BASE, RECORD_BYTES } from '../layout.ts';
+import { ENTRIES_OFFSET, G, PAGE_TABLE_BASE, RAM_BASE, RECORD_BYTES } from '../layout.ts';
 import { EXTRA_RECORD, INSTRUCTIONS } from './decoder.ts';
 import { CAUSE, DTLB_ENTRIES, FAST_ENTRY_BYTES, H, MSTATUS, PRIV } from './hart.ts';
+import { REGION_PARAMS } from './region.ts';
 import { defineRuntime, type Runtime } from './runtime.ts';
 import type { Semantics } from './semantics.ts';
 
@@ -215,7 +225,12 @@ class InterpreterSemantics implements Semantics {
     const { f } = this;
     const { ip, records, target } = this.#v;
     const to = f.let(ip.add(this.imm32.shl(3)));
-    f.if(to.sub(records).ltU(EXTRA_RECORD.pageEnd * RECORD_BYTES), () => {
+    // Jumps back are where loops begin: they go the long way, past the compiled code.
+    const near = to
+      .sub(records)
+      .ltU(EXTRA_RECORD.pageEnd * RECORD_BYTES)
+      .and(this.imm32.gtS(0));
+    f.if(near, () => {
       f.set(ip, to);
       f.br(this.#labels.next);
     });
@@ -274,12 +289,20 @@ function cutSlice(f: Fn, { hart, budget }: Locals): void {
   f.set(budget, 0);
 }
 
-/** The module: exports `exec(hart, budget)` and the runtime functions that the host calls. */
-export function buildInterpreter(): Uint8Array {
+export interface Interpreter {
+  readonly bytes: Uint8Array;
+  readonly rt: Runtime;
+  readonly float: FloatFns;
+  readonly functions: ReadonlyMap<string, Func>;
+}
+
+/** The module: exports `exec(hart, budget)` and the runtime functions, for the host and for compiled code. */
+export function buildInterpreter(): Interpreter {
   const m = new ModuleBuilder();
   const rt = defineRuntime(m);
+  const regions = m.tableType(REGION_PARAMS, 'i32');
   const float = defineFloat(m);
-  const exec = m.define('exec', ['i32', 'i32'], null, (f, hart, budget) => {
+  m.define('exec', ['i32', 'i32'], null, (f, hart, budget) => {
     const v: Locals = {
       hart,
       budget,
@@ -289,13 +312,15 @@ export function buildInterpreter(): Uint8Array {
       target: f.local('i64'),
       fastTlb: f.local('i32'),
     };
-    buildExec(f, rt, float, v);
+    buildExec(f, rt, float, regions, v);
   });
-  for (const func of [exec, rt.flushTlb, rt.flushTlbPage, rt.flushFast, rt.modeChanged]) m.export(func);
-  return m.finish();
+  // Compiled regions call the same runtime functions.
+  const functions = m.functions();
+  for (const func of functions.values()) m.export(func);
+  return { bytes: m.finish(), rt, float, functions };
 }
 
-function buildExec(f: Fn, rt: Runtime, float: FloatFns, v: Locals): void {
+function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: Locals): void {
   const { hart, budget, ip, records, pcBase, target, fastTlb } = v;
   const pc = () => pcBase.add(ip.shrU(3).extU());
   const trapTo = (epc: Expr) => {
@@ -318,7 +343,7 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, v: Locals): void {
       f.brIf(exit, budget.eqz());
       f.if(
         target.and(PAGE_MASK).eq(load('i64', hart, H.fetchPage)),
-        () => f.set(records, rt.decodedOf.call(hart)),
+        () => f.if(records.eqz(), () => f.set(records, rt.decodedOf.call(hart))),
         () => {
           f.set(records, rt.enterPage.call(hart, target));
           f.if(records.eqz(), () => {
@@ -328,6 +353,7 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, v: Locals): void {
           });
         },
       );
+      runRegion(f, rt, regions, v, top);
       f.set(ip, records.add(target.wrap().and(4094).shl(3)));
       f.set(pcBase, target.and(PAGE_MASK).sub(records.shrU(3).extU()));
       f.set(fastTlb, load('i32', hart, H.fastTlb));
@@ -374,6 +400,32 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, v: Locals): void {
   f.store('i64', hart, H.pc, target);
   f.store('i32', hart, H.budget, budget);
   f.store('i64', hart, H.steps, load('i64', hart, H.steps).add(load('i32', hart, H.sliceBudget).sub(budget).extU()));
+}
+
+/**
+ * At a jump's target: runs the compiled region that begins there. One that takes no step, because the budget is short or because its
+ * first instruction needs help, leaves the way to the interpreter. Targets without a region are counted.
+ */
+function runRegion(f: Fn, rt: Runtime, regions: Signature, v: Locals, top: Label): void {
+  const { hart, budget, records, target } = v;
+  const offset = f.let(target.wrap().and(4094));
+  const word = f.let(records.add(offset.shl(1)));
+  const entry = f.let(load('i32', word, ENTRIES_OFFSET));
+  f.if(
+    entry.gtS(0),
+    () => {
+      const left = f.let(new CallIndirect(regions, entry, [hart, budget, target.and(PAGE_MASK)]));
+      f.if(left.ne(budget), () => {
+        f.set(budget, left);
+        f.set(target, load('i64', hart, H.pc));
+        f.br(top);
+      });
+    },
+    () => {
+      f.store('i32', word, ENTRIES_OFFSET, entry.sub(1));
+      f.if(entry.eq(load('i32', i32(0), G.hotAfter)), () => f.do(rt.host.hot, records, offset));
+    },
+  );
 }
 
 /** The record is empty: the host decodes it, and it runs; no step is spent. */

@@ -14,7 +14,10 @@ import type { Fn } from '../codegen/fn.ts';
 import type { Func, ModuleBuilder } from '../codegen/module.ts';
 import {
   DECODED_TABLE_BASE,
+  ENTRIES_OFFSET,
   G,
+  HAS_REGIONS_OFFSET,
+  INVALIDATIONS_OFFSET,
   PAGE_FLAG,
   PAGE_FLAGS_BASE,
   PAGE_TABLE_BASE,
@@ -167,7 +170,22 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
       f.set(first, first.eqz().select(i32(0), first.sub(1)));
       const last = f.let(offset.add(size).sub(1).shrU(1));
       const records = f.let(load('i32', page.shl(2), DECODED_TABLE_BASE));
-      f.fill(records.add(first.mul(RECORD_BYTES)), 0, last.sub(first).add(1).mul(RECORD_BYTES));
+      // Halfwords without a record were never code: data beside code may change freely.
+      const decoded = f.local('i32');
+      f.set(decoded, 0);
+      f.set(first, records.add(first.mul(RECORD_BYTES)));
+      f.set(last, records.add(last.mul(RECORD_BYTES)));
+      f.loop((again) => {
+        f.set(decoded, decoded.or(load('i32', last)));
+        f.store('i32', last, 0, 0);
+        f.set(last, last.sub(RECORD_BYTES));
+        f.brIf(again, last.geU(first));
+      });
+      // Compiled code was made of all the page's code: none of it holds any more.
+      f.if(decoded.ne(0).and(load('i32', records, HAS_REGIONS_OFFSET)), () => {
+        f.fill(records.add(ENTRIES_OFFSET), 0, HAS_REGIONS_OFFSET + 4 - ENTRIES_OFFSET);
+        f.store('i32', records, INVALIDATIONS_OFFSET, load('i32', records, INVALIDATIONS_OFFSET).add(1));
+      });
     });
     f.return(address.add(pa.wrap().and(4095)));
   });

@@ -30,6 +30,8 @@ export interface HostFns {
   readonly decodeBits: Func;
   /** Serves an environment call of the supervisor. */
   readonly sbi: Func;
+  /** (records, page offset): jumps have come here often; code may be compiled. */
+  readonly hot: Func;
 }
 
 export interface Runtime extends MmuFns, CsrFns, TrapFns {
@@ -53,6 +55,7 @@ export function defineRuntime(m: ModuleBuilder): Runtime {
     decode: m.import('decode', ['i32'], null),
     decodeBits: m.import('decodeBits', ['i32', 'i32'], null),
     sbi: m.import('sbi', ['i32'], null),
+    hot: m.import('hot', ['i32', 'i32'], null),
   };
   const traps = defineTraps(m);
   const mmu = defineMmu(m, host, traps);

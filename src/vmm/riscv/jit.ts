@@ -1,0 +1,80 @@
+/** The compiler's keeper: compiles regions that have become hot, puts them into the table, and throws them away. */
+import { ENTRIES_OFFSET, G, HAS_REGIONS_OFFSET, INVALIDATIONS_OFFSET, RECORD_BYTES } from '../layout.ts';
+import { HANDLER, writeRecord } from './decoder.ts';
+import type { Interpreter } from './interpreter.ts';
+import { compileRegion } from './region.ts';
+
+/** Jumps to a place before it is compiled: compiling takes about as long as interpreting a few thousand instructions. */
+const HOT_AFTER = 3000;
+/** Regions held at a time; V8 takes some kilobytes for each. When they are used up, all are thrown away. */
+const REGIONS_MAX = 30_000;
+
+export class Jit {
+  readonly table: WebAssembly.Table;
+  readonly #memory: WebAssembly.Memory;
+  readonly #view: DataView;
+  readonly #interpreter: Interpreter;
+  #exports: Record<string, unknown> = {};
+  /** Entry 0 of the table stays empty: 0 stands for "no region". */
+  #used = 1;
+  /** Where each region is entered, by its place in the table. */
+  readonly #entries: number[] = [0];
+  compiled = 0;
+  /** A page whose code is rewritten more often stays in the interpreter. */
+  invalidationsMax = 8;
+
+  constructor(memory: WebAssembly.Memory, interpreter: Interpreter) {
+    this.#memory = memory;
+    this.#view = new DataView(memory.buffer);
+    this.#interpreter = interpreter;
+    this.table = new WebAssembly.Table({ element: 'anyfunc', initial: REGIONS_MAX + 1 });
+    this.hotAfter = HOT_AFTER;
+  }
+
+  /** Jumps to a place before it is compiled; Infinity compiles nothing. The results of a run do not depend on it. */
+  set hotAfter(jumps: number) {
+    this.#view.setInt32(G.hotAfter, Number.isFinite(jumps) ? -jumps : 1, true);
+  }
+
+  /** Takes the interpreter's functions, which regions call. */
+  link(exports: Record<string, unknown>): void {
+    this.#exports = exports;
+  }
+
+  /** Compiles the region that begins at an offset of a page, whose code lies at `host`. */
+  compile(records: number, host: number, offset: number): void {
+    if (this.#view.getInt32(records + INVALIDATIONS_OFFSET, true) > this.invalidationsMax) return;
+    const { rt, float, functions } = this.#interpreter;
+    const read = (at: number) => this.#view.getUint16(host + at, true);
+    const executed = (at: number) =>
+      this.#view.getUint16(records + at * (RECORD_BYTES / 2), true) !== HANDLER.undecoded;
+    const region = compileRegion({ read, executed, entry: offset, rt, float, exported: functions });
+    if (!region) return;
+    if (this.#used > REGIONS_MAX) this.clear();
+    const module = new WebAssembly.Module(region.bytes);
+    const imports: Record<string, unknown> = { memory: this.#memory };
+    for (const name of region.imports) imports[name] = this.#exports[name];
+    const instance = new WebAssembly.Instance(module, { host: imports });
+    // What the region was made of has records from now on: a store there throws it away.
+    for (const { offset: at, bits } of region.code) {
+      const record = records + at * (RECORD_BYTES / 2);
+      if (this.#view.getUint16(record, true) === HANDLER.undecoded) writeRecord(this.#view, record, bits);
+    }
+    const place = this.#used++;
+    const entry = records + ENTRIES_OFFSET + offset * 2;
+    this.table.set(place, instance.exports.region);
+    this.#entries[place] = entry;
+    this.#view.setInt32(entry, place, true);
+    this.#view.setInt32(records + HAS_REGIONS_OFFSET, 1, true);
+    this.compiled++;
+  }
+
+  /** Throws all regions away. */
+  clear(): void {
+    for (let place = 1; place < this.#used; place++) {
+      if (this.#view.getInt32(this.#entries[place], true) === place) this.#view.setInt32(this.#entries[place], 0, true);
+      this.table.set(place, null);
+    }
+    this.#used = 1;
+  }
+}
