@@ -4,7 +4,7 @@
 #include "types.h"
 
 #define TIME_NEVER (~0ul)
-#define SLICES_PER_SECOND 5000
+#define SLICES_PER_SECOND 10000
 
 /* Set from the device tree: ticks of the `time` CSR in a second. */
 extern u64 timer_frequency;
