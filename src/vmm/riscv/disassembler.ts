@@ -9,6 +9,7 @@ export const F_NAMES = [
   ...'fs8 fs9 fs10 fs11 ft8 ft9 ft10 ft11'.split(' '),
 ];
 const ROUNDING = ['rne', 'rtz', 'rdn', 'rup', 'rmm'];
+const ALWAYS_EXACT = /^fcvt\.d\.(s|wu?)$/;
 const CSR_NAMES = new Map(CSRS.map((csr) => [csr.number, csr.name]));
 
 export interface Disassembly {
@@ -67,7 +68,7 @@ function operand(token: string, d: Decoded, pc: bigint): string {
       return F_NAMES[d.rs3];
     case 'imm':
     case 'uimm':
-      return String(d.imm);
+      return isShift(d) ? `0x${d.imm.toString(16)}` : String(d.imm);
     case 'upper':
       return `0x${((d.imm >>> 12) & 0xfffff).toString(16)}`;
     case 'target':
@@ -79,8 +80,8 @@ function operand(token: string, d: Decoded, pc: bigint): string {
     case 'zimm':
       return String(d.rs1);
     case 'rm':
-      // The dynamic mode goes without saying.
-      return d.rm === 7 ? '' : (ROUNDING[d.rm] ?? 'unknown');
+      // The dynamic mode goes without saying, and so does any where the result is exact.
+      return d.rm === (ALWAYS_EXACT.test(d.instruction.name) ? 0 : 7) ? '' : (ROUNDING[d.rm] ?? 'unknown');
     case 'pred':
       return fenceSet((d.bits >>> 24) & 15);
     case 'succ':
@@ -88,6 +89,11 @@ function operand(token: string, d: Decoded, pc: bigint): string {
     default:
       return token;
   }
+}
+
+/** Shifts and single-bit instructions: their immediate is the number of a bit. */
+function isShift({ instruction }: Decoded): boolean {
+  return instruction.operands === 'rd,rs1,uimm';
 }
 
 function fenceSet(bits: number): string {
