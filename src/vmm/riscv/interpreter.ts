@@ -423,7 +423,10 @@ function runRegion(f: Fn, rt: Runtime, regions: Signature, v: Locals, top: Label
     },
     () => {
       f.store('i32', word, ENTRIES_OFFSET, entry.sub(1));
-      f.if(entry.eq(load('i32', i32(0), G.hotAfter)), () => f.do(rt.host.hot, records, offset));
+      f.if(entry.eq(load('i32', i32(0), G.hotAfter)), () => {
+        f.do(rt.host.hot, records, offset);
+        f.brIf(top, load('i32', word, ENTRIES_OFFSET).gtS(0));
+      });
     },
   );
 }
