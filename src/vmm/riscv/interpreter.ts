@@ -20,6 +20,7 @@ import { type Func, ModuleBuilder } from '../codegen/module.ts';
 import { defineFloat, type FloatFns } from '../codegen/softfloat.ts';
 import { ENTRIES_OFFSET, G, PAGE_TABLE_BASE, RAM_BASE, RECORD_BYTES } from '../layout.ts';
 import { EXTRA_RECORD, INSTRUCTIONS } from './decoder.ts';
+import type { Instruction } from './encoding.ts';
 import { CAUSE, DTLB_ENTRIES, FAST_ENTRY_BYTES, H, MSTATUS, PRIV } from './hart.ts';
 import { REGION_PARAMS } from './region.ts';
 import { defineRuntime, type Runtime } from './runtime.ts';
@@ -55,6 +56,8 @@ class InterpreterSemantics implements Semantics {
   readonly hart: Local;
   readonly #v: Locals;
   readonly #labels: Labels;
+  /** The destination and length of the running record, where they were read before memory was written. */
+  #kept: { readonly destination: Expr; readonly length: Expr } | null = null;
 
   constructor(f: Fn, rt: Runtime, float: FloatFns, v: Locals, labels: Labels) {
     this.f = f;
@@ -63,6 +66,26 @@ class InterpreterSemantics implements Semantics {
     this.hart = v.hart;
     this.#v = v;
     this.#labels = labels;
+  }
+
+  /** Generates an instruction, and what goes on to the next one. */
+  generate(instruction: Instruction): void {
+    const { f } = this;
+    const { ip } = this.#v;
+    this.#kept = null;
+    instruction.semantics(this);
+    f.set(ip, ip.add(this.#length()));
+    f.br(this.#labels.next);
+  }
+  /** An access that writes memory, be it an A bit, may clear the very record that is being run. */
+  #keepRecord(): void {
+    this.#kept = {
+      destination: this.f.let(load('u16', this.#v.ip, 4)),
+      length: this.f.let(load('u16', this.#v.ip, 2)),
+    };
+  }
+  #length(): Expr {
+    return this.#kept?.length ?? load('u16', this.#v.ip, 2);
   }
 
   #register(field: number): Expr {
@@ -109,14 +132,15 @@ class InterpreterSemantics implements Semantics {
     return this.#v.pcBase.add(this.#v.ip.shrU(3).extU());
   }
   get next() {
-    return this.pc.add(load('u16', this.#v.ip, 2).shrU(3).extU());
+    return this.pc.add(this.#length().shrU(3).extU());
   }
   get flags() {
     return this.hart.add(H.fflags);
   }
 
   rd(value: Expr) {
-    this.f.store('i64', this.#register(4), 0, value);
+    const destination = this.#kept?.destination ?? load('u16', this.#v.ip, 4);
+    this.f.store('i64', this.hart.add(destination), 0, value);
   }
   fd(bits: Expr) {
     this.rd(bits);
@@ -155,6 +179,7 @@ class InterpreterSemantics implements Semantics {
     const bits = /\d\d?/.exec(kind)!;
     const size = kind === 'i64' ? 8 : LOAD_BITS[Number(bits[0])];
     const at = f.let(address);
+    this.#keepRecord();
     const entry = this.#fastEntry(at);
     const value = f.local('i64');
     f.if(
@@ -180,14 +205,14 @@ class InterpreterSemantics implements Semantics {
       this.#hits(entry, at, size, 8),
       () => f.store(kind, at.wrap().add(load('i32', entry, 16)), 0, value),
       () => {
-        // The store may overwrite the record that is being run, so its length is read before.
-        const advance = f.let(load('u16', this.#v.ip, 2));
+        this.#keepRecord();
         this.publishPosition();
         f.do(this.rt.storeSlow, this.hart, at, size, value);
         this.checkTrap();
         this.checkLeave();
-        f.set(this.#v.ip, this.#v.ip.add(advance));
+        f.set(this.#v.ip, this.#v.ip.add(this.#length()));
         f.br(this.#labels.next);
+        this.#kept = null;
       },
     );
   }
@@ -195,6 +220,7 @@ class InterpreterSemantics implements Semantics {
   atomic(size: 4 | 8, address: Expr): Expr {
     const { f } = this;
     const at = f.let(address);
+    this.#keepRecord();
     const entry = this.#fastEntry(at);
     const host = f.local('i32');
     const aligned = at
@@ -367,10 +393,6 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: L
               });
               f.set(budget, budget.sub(1));
               const s = new InterpreterSemantics(f, rt, float, v, { next, illegal, trap, goto });
-              const advance = () => {
-                f.set(ip, ip.add(load('u16', ip, 2)));
-                f.br(next);
-              };
               f.switch(load('u16', ip), [
                 () => undecoded(f, rt, v, next),
                 () => straddle(f, rt, v, next, trap),
@@ -380,10 +402,7 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: L
                   f.br(goto);
                 },
                 () => f.br(illegal),
-                ...INSTRUCTIONS.map((instruction) => () => {
-                  instruction.semantics(s);
-                  advance();
-                }),
+                ...INSTRUCTIONS.map((instruction) => () => s.generate(instruction)),
               ]);
               f.unreachable();
             });
