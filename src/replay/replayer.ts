@@ -177,9 +177,12 @@ export class Replayer {
 
   #keep(snapshot: MachineSnapshot, checkpoint: CheckpointInfo): void {
     if (this.#snapshots.size >= SNAPSHOTS_MAX) {
-      const [oldest, { snapshot: old }] = this.#snapshots.entries().next().value!;
-      this.#snapshots.delete(oldest);
-      this.machine.pages.release(old.pages);
+      const victim = mostExpendable(
+        [...this.#snapshots.keys()].sort((a, b) => a - b),
+        snapshot.position,
+      );
+      this.machine.pages.release(this.#snapshots.get(victim)!.snapshot.pages);
+      this.#snapshots.delete(victim);
     }
     this.#snapshots.set(checkpoint.position, { snapshot, inputsBefore: checkpoint.inputsBefore });
   }
@@ -211,6 +214,25 @@ export class Replayer {
   #waitsForever(): never {
     throw new Divergence(this.position, `the replayed machine waits forever at position ${this.position}`);
   }
+}
+
+/**
+ * Of positions in order, the one that is missed least: where the neighbours are close to each other, measured by how far away from
+ * `here` they are. So states lie dense around the present and thin out with distance.
+ */
+export function mostExpendable(positions: readonly number[], here: number): number {
+  let best = positions[0];
+  let least = Number.POSITIVE_INFINITY;
+  positions.forEach((position, i) => {
+    const before = positions[i - 1] ?? 0;
+    const after = positions[i + 1] ?? position;
+    const worth = (after - before) / (Math.abs(position - here) + 1);
+    if (worth < least) {
+      least = worth;
+      best = position;
+    }
+  });
+  return best;
 }
 
 const PULLED = new Set(['entropy', 'block']);

@@ -1,0 +1,55 @@
+/** The traces that are kept forever replay bit for bit, in every tier. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Random } from '../../src/base/random.ts';
+import { Replayer } from '../../src/replay/replayer.ts';
+import { digestOf, verify } from '../../src/replay/verify.ts';
+import { FORMAT_VERSION, TraceReader } from '../../src/trace/index.ts';
+
+const folder = fileURLToPath(new URL('../../../traces', import.meta.url));
+const traces = readdirSync(folder).filter((file) => file.endsWith('.trace'));
+
+test('every format version has a golden trace', () => {
+  for (let version = 1; version <= FORMAT_VERSION; version++) {
+    assert.ok(
+      traces.some((file) => file.endsWith(`-v${version}.trace`)),
+      `a trace of format ${version}`,
+    );
+  }
+});
+
+for (const file of traces) {
+  test(`${file} replays`, () => {
+    const trace = TraceReader.open(join(folder, file), { check: true });
+    assert.equal(trace.damage, undefined);
+    assert.equal(trace.end?.exitCode, 1);
+    const result = verify(trace);
+    assert.equal(result.steps, trace.end?.position);
+    assert.equal(result.digests, trace.checkpoints.length);
+    assert.ok(result.journalEntries > 50);
+    assert.ok(result.consoleBytes > 100);
+  });
+
+  test(`${file} is the same wherever one comes from`, () => {
+    const trace = TraceReader.open(join(folder, file));
+    const straight = new Replayer(trace);
+    const random = new Random(1);
+    const positions = Array.from({ length: 12 }, () => random.below(trace.replayableTo)).sort((a, b) => a - b);
+    const expected = new Map<number, string>();
+    for (const position of positions) {
+      straight.runTo(position);
+      expected.set(position, Buffer.from(digestOf(straight.machine)).toString('hex'));
+    }
+    const seeking = new Replayer(trace);
+    seeking.machine.cpu.jit.hotAfter = 2;
+    for (let i = 0; i < 40; i++) {
+      const position = random.pick(positions);
+      seeking.machine.sliceSteps = 1 + random.below(100_000);
+      seeking.seek(position);
+      assert.equal(Buffer.from(digestOf(seeking.machine)).toString('hex'), expected.get(position), `at ${position}`);
+    }
+  });
+}
