@@ -153,10 +153,10 @@ void task_begin(void (*entry)(u64), u64 argument)
     if (current()->page_table) {
         struct trap_frame *frame = (struct trap_frame *)(stack_top(current()) - sizeof *frame);
         memset(frame, 0, sizeof *frame);
-        frame->pc = (u64)entry;
+        frame->pc = (u64)user_start;
         frame->sp = USER_STACK_TOP;
-        frame->ra = (u64)user_return;
-        frame->a0 = argument;
+        frame->a0 = (u64)entry;
+        frame->a1 = argument;
         frame->status = SSTATUS_SPIE | SSTATUS_FS_INITIAL;
         asm volatile("mv sp, %0\n\tj trap_return" ::"r"(frame) : "memory");
         __builtin_unreachable();

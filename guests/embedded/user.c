@@ -21,8 +21,9 @@ static u64 syscall(u64 number, u64 first, u64 second)
     return a0;
 }
 
-void user_return(void)
+void user_start(void (*program)(u64), u64 argument)
 {
+    program(argument);
     syscall(SYS_EXIT, 0, 0);
 }
 

@@ -9,5 +9,5 @@ void user_fp(u64 argument);
 void user_recurse(u64 argument);
 void user_fault(u64 argument);
 
-/* Where a program that returns returns to. */
-void user_return(void);
+/* Where every program begins. */
+void user_start(void (*program)(u64), u64 argument);
