@@ -35,17 +35,18 @@ export function readElf(name: string, bytes: Uint8Array, machine: number): ElfPr
     const label = MACHINES[found] ?? `machine ${found}`;
     throw bad(`ELF file for ${label}; one for ${MACHINES[machine]} is needed`);
   }
-  const table = (offsetAt: number, sizeAt: number, countAt: number, what: string) => {
+  const table = (offsetAt: number, sizeAt: number, countAt: number, sizeMin: number, what: string) => {
     const offset = Number(view.getBigUint64(offsetAt, true));
     const size = view.getUint16(sizeAt, true);
     const count = view.getUint16(countAt, true);
+    if (count > 0 && size < sizeMin) throw bad(`${what} of ${sizeMin} bytes expected, found ${size}`);
     if (offset + size * count > bytes.length) {
       throw bad(`${what} at offset ${offset} reaches past the end of the file (${bytes.length} bytes)`);
     }
     return Array.from({ length: count }, (_, i) => offset + size * i);
   };
   const segments: ElfSegment[] = [];
-  for (const at of table(32, 54, 56, 'program headers')) {
+  for (const at of table(32, 54, 56, 56, 'program headers')) {
     if (view.getUint32(at, true) !== PT_LOAD) continue;
     const offset = Number(view.getBigUint64(at + 8, true));
     const fileBytes = Number(view.getBigUint64(at + 32, true));
@@ -58,13 +59,17 @@ export function readElf(name: string, bytes: Uint8Array, machine: number): ElfPr
   }
   if (segments.length === 0) throw bad('no loadable segments: an executable is needed, not an object file');
   const symbol = (wanted: string): bigint | undefined => {
-    const sections = table(40, 58, 60, 'section headers');
+    const sections = table(40, 58, 60, 64, 'section headers');
     for (const at of sections) {
       if (view.getUint32(at + 4, true) !== SHT_SYMTAB) continue;
       const link = sections[view.getUint32(at + 40, true)];
+      if (link === undefined) throw bad(`symbol table at offset ${at} without its strings`);
       const strings = Number(view.getBigUint64(link + 24, true));
       const offset = Number(view.getBigUint64(at + 24, true));
-      const count = Number(view.getBigUint64(at + 32, true)) / 24;
+      const count = Math.floor(Number(view.getBigUint64(at + 32, true)) / 24);
+      if (offset + 24 * count > bytes.length) {
+        throw bad(`symbol table at offset ${offset} reaches past the end of the file (${bytes.length} bytes)`);
+      }
       for (let i = 0; i < count; i++) {
         const entry = offset + 24 * i;
         let name = strings + view.getUint32(entry, true);

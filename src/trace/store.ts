@@ -115,7 +115,9 @@ export class TraceStore {
       return true;
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'EUNKNOWN';
-      const reason = code === 'EFBIG' && error instanceof Error ? error.message : explain(error);
+      // Our own limit says more than the system's code for it.
+      const own = error instanceof Error && code === 'EFBIG' && !('syscall' in error);
+      const reason = own ? error.message : explain(error);
       this.failed ??= new TraceWriteError(`cannot write ${this.#options.name}: ${reason}`, code);
       this.#rollback();
       return false;

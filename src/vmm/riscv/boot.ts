@@ -1,7 +1,7 @@
 /** What lies in memory at reset, and where each hart begins: kernels, firmware and bare programs as files give them. */
 import { UserError } from '../../base/assert.ts';
 import { isElf, readElf } from '../../base/elf.ts';
-import { PAGE_BYTES, RAM_BASE } from '../layout.ts';
+import { PAGE_BYTES, RAM_BASE, RAM_BYTES_MAX } from '../layout.ts';
 
 const EM_RISCV = 243;
 
@@ -95,9 +95,11 @@ export function planBoot(files: BootFiles, memoryBytes: number): BootPlan {
   }
   for (const piece of pieces) {
     const file = bios !== 'none' && bios !== 'builtin' && piece.address < kernelEntry ? bios : (kernel ?? initrd);
-    if (piece.address < RAM_BASE) {
-      const address = `0x${piece.address.toString(16)}`;
-      throw new UserError(`${file?.name}: loads at ${address}, below RAM (0x${RAM_BASE.toString(16)})`);
+    if (piece.address < RAM_BASE || piece.address >= RAM_BASE + RAM_BYTES_MAX) {
+      const [address, base] = [piece.address, RAM_BASE].map((n) => `0x${n.toString(16)}`);
+      throw new UserError(
+        `${file?.name}: loads at ${address}; it must be linked for this board, whose RAM begins at ${base}`,
+      );
     }
   }
   if (end > treeAddress) throw tooBig(kernel?.name ?? 'the firmware', end - RAM_BASE, memoryBytes);
@@ -153,7 +155,9 @@ function loadKernel(file: NamedFile): Loaded {
     throw new UserError(`${name}: a gzip-compressed kernel; decompress it first (gunzip)`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 64 || view.getUint32(56, true) !== 0x05435352) {
+  const magic = bytes.length < 64 ? 0 : view.getUint32(56, true);
+  if (magic === 0x644d5241) throw new UserError(`${name}: a Linux Image for Arm; one for RISC-V is needed`);
+  if (magic !== 0x05435352) {
     const what = 'not a kernel for RISC-V: a Linux Image (magic "RSC\\x05" at offset 56) or an ELF file is needed';
     throw new UserError(`${name}: ${what}`);
   }
