@@ -31,6 +31,7 @@ export const verifyCommand: CommandModule<object, Arguments> = {
 function replay(path: string, json: boolean, showConsole: boolean): void {
   const trace = openTrace(path, { check: !showConsole });
   const { console: device } = trace.header.machine;
+  const { damage = null } = trace;
   const started = performance.now();
   let endsLine = true;
   const result = verify(trace, {
@@ -40,10 +41,14 @@ function replay(path: string, json: boolean, showConsole: boolean): void {
       endsLine = data[data.length - 1] === 10;
     },
   });
+  // What is gone cannot be verified; a recording that was killed merely ends early.
+  if (!showConsole && damage) process.exitCode = 1;
   const elapsed = (performance.now() - started) / 1000;
   const speed = result.steps / elapsed;
   if (json) {
-    console.log(JSON.stringify({ ...result, seconds: elapsed, stepsPerSecond: Math.round(speed), equal: true }));
+    console.log(
+      JSON.stringify({ ...result, seconds: elapsed, stepsPerSecond: Math.round(speed), equal: true, damage }),
+    );
     return;
   }
   const { steps, digests, journalEntries, consoleBytes } = result;
