@@ -4,7 +4,6 @@ import {
   buildBatch,
   CASES_MAX,
   type Case,
-  IMAGE_ADDRESS,
   MEMORY_ADDRESS,
   parseResults,
   type Result,
@@ -51,14 +50,24 @@ export function ramOf(machine: VirtMachine): Ram {
   return new Ram(machine.pages, (page) => machine.cpu.pageWritten(page));
 }
 
-/** Runs a batch image to its power-off and returns its table. */
-export function runOnVmm(image: Uint8Array, results: { address: number; bytes: number }, cases: number): Uint8Array {
+/** Runs a batch image to its power-off and returns its table; interpreted, or all of it compiled. */
+export function runOnVmm(
+  image: Uint8Array,
+  results: { address: number; bytes: number },
+  cases: number,
+  tier: 'interpreter' | 'compiler' = 'interpreter',
+): Uint8Array {
   const machine = bareMachine(image);
+  machine.cpu.jit.hotAfter = tier === 'compiler' ? 0 : Number.POSITIVE_INFINITY;
+  // Each case brings new code to the same page.
+  machine.cpu.jit.invalidationsMax = Number.POSITIVE_INFINITY;
   const outcome = machine.run((cases + 1) * STEPS_PER_CASE);
   if (outcome.kind !== 'stopped') {
     const pc = machine.cpu.get(0, 'pc').toString(16);
     throw new Error(`our machine does not finish (${outcome.kind}): pc 0x${pc}`);
   }
+  const { compiled } = machine.cpu.jit;
+  if (tier === 'compiler' && compiled < cases) throw new Error(`${compiled} regions were compiled for ${cases} cases`);
   return ramOf(machine).read(results.address, results.bytes);
 }
 
@@ -94,6 +103,18 @@ export async function compareBatches(cases: readonly Comparison[], options: Batc
     });
   }
   return differences;
+}
+
+/** Runs cases by both tiers of our machine and describes those that differ. */
+export function compareTiers(cases: readonly Comparison[]): string[] {
+  const { image, results } = buildBatch(cases);
+  const [first, second] = (['interpreter', 'compiler'] as const).map((tier) =>
+    parseResults(runOnVmm(image, results, cases.length, tier), cases),
+  );
+  return cases.flatMap((item, n) => {
+    const found = difference({ ...item, settle: () => {} }, first[n], second[n]);
+    return found.length > 0 ? [describe(item, found, 'interpreted', 'compiled')] : [];
+  });
 }
 
 /** Says what differs: the first few cases in full, and how many more there are. */
@@ -136,7 +157,7 @@ export function csrName(number: number): string {
   return CSRS.find((csr) => csr.number === number)?.name ?? `csr 0x${number.toString(16)}`;
 }
 
-function describe(item: Comparison, found: readonly Line[]): string {
+function describe(item: Comparison, found: readonly Line[], first = 'ours', second = 'QEMU'): string {
   const code = Uint8Array.from(item.code);
   const text: string[] = [];
   for (let at = 0; at < code.length; ) {
@@ -158,7 +179,7 @@ function describe(item: Comparison, found: readonly Line[]): string {
   return [
     `${item.name}: ${text.join('; ')}`,
     `  with ${setting.join(', ')}`,
-    ...found.map(([what, ours, theirs]) => `  ${what}: ours ${ours}, QEMU ${theirs}`),
+    ...found.map(([what, ours, theirs]) => `  ${what}: ${first} ${ours}, ${second} ${theirs}`),
     `  registers ${inputs.filter((line) => new RegExp(`\\b${registersOf(code).join('\\b|\\b')}\\b`).test(line)).join(', ')}`,
     `  memory at ${hex(BigInt(MEMORY_ADDRESS))}: ${bytes(item.memory)}`,
   ].join('\n');
@@ -189,5 +210,3 @@ export function codeOf(...instructions: readonly number[]): Uint8Array {
   }
   return Uint8Array.from(out);
 }
-
-export const FIRST_ADDRESS = IMAGE_ADDRESS;
