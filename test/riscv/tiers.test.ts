@@ -33,6 +33,7 @@ function guest(harts: number, { hotAfter, sliceSteps }: Tuning): VirtMachine {
     outside,
   );
   machine.cpu.jit.hotAfter = hotAfter;
+  machine.cpu.jit.batch = hotAfter === 0 ? 1 : 4;
   machine.sliceSteps = sliceSteps;
   return machine;
 }

@@ -183,7 +183,7 @@ export class Fn {
   /** The function's entry of the code section. */
   finish(): Uint8Array {
     assert(this.#depth === 0, 'every block is closed');
-    const out = new Bytes(this.#code.length + 64);
+    const out = new Bytes(this.#code.length + 4 * this.#localTypes.length + 16);
     out.u32(this.#localTypes.length);
     for (const type of this.#localTypes) {
       out.u32(1);

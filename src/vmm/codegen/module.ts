@@ -88,12 +88,12 @@ export class ModuleBuilder {
 
   /** The module's bytes. It imports `host.memory` and the functions of `host`. */
   finish(): Uint8Array {
-    const out = new Bytes(65536);
+    const out = new Bytes(4096);
     out.raw(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
     const importTypes = this.#imports.map((func) => this.#type(func));
     const functionTypes = this.#functions.map((func) => this.#type(func));
     const section = (id: number, write: (s: Bytes) => void) => {
-      const s = new Bytes(1024);
+      const s = new Bytes();
       write(s);
       out.u8(id);
       out.sized(s.view());
@@ -153,7 +153,7 @@ export class ModuleBuilder {
         s.sized(body);
       }
     });
-    return out.view().slice();
+    return out.view();
   }
 
   #type(func: { readonly params: readonly Type[]; readonly result: Type | null }): number {

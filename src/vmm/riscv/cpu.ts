@@ -119,7 +119,7 @@ export class RiscvCpu implements Processor {
         decode: (record: number) => this.#decode(record >>> 0),
         decodeBits: (record: number, bits: number) => writeRecord(this.#view, record >>> 0, bits >>> 0),
         table: this.jit.table,
-        hot: (records: number, offset: number) => this.#compile(records >>> 0, offset),
+        hot: (records: number, offset: number) => this.#hot(records >>> 0, offset),
         sbi: (number: number) => {
           publish();
           host.sbi(number);
@@ -226,6 +226,7 @@ export class RiscvCpu implements Processor {
     this.#running = hart;
     this.#exec(this.base(hart), budget);
     this.#running = -1;
+    this.jit.betweenSlices();
     this.#clock.position = this.#sliceEnd() - words[LOW.budget];
     return words[LOW.yields] !== 0;
   }
@@ -350,9 +351,9 @@ export class RiscvCpu implements Processor {
     return address;
   }
 
-  #compile(records: number, offset: number): void {
+  #hot(records: number, offset: number): void {
     const slot = Math.floor((records - DECODED_BASE) / DECODED_PAGE_BYTES);
-    this.jit.compile(records, this.#table[this.#slotPages[slot]] >>> 0, offset);
+    this.jit.request(records, this.#table[this.#slotPages[slot]] >>> 0, offset);
   }
 
   #decode(record: number): void {

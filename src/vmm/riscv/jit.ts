@@ -2,10 +2,12 @@
 import { ENTRIES_OFFSET, G, HAS_REGIONS_OFFSET, INVALIDATIONS_OFFSET, RECORD_BYTES } from '../layout.ts';
 import { HANDLER, writeRecord } from './decoder.ts';
 import type { Interpreter } from './interpreter.ts';
-import { compileRegion } from './region.ts';
+import { compileRegions } from './region.ts';
 
 /** Jumps to a place before it is compiled: compiling takes about as long as interpreting a few thousand instructions. */
 const HOT_AFTER = 3000;
+/** Slices that a request waits for others to join it. */
+const SLICES_WAITED_MAX = 8;
 /** Regions held at a time; V8 takes some kilobytes for each. When they are used up, all are thrown away. */
 const REGIONS_MAX = 30_000;
 
@@ -17,6 +19,10 @@ export class Jit {
   #exports: Record<string, unknown> = {};
   /** Entry 0 of the table stays empty: 0 stands for "no region". */
   #used = 1;
+  #requests: { readonly records: number; readonly host: number; readonly offset: number }[] = [];
+  #slicesWaited = 0;
+  /** Regions compiled at a time. */
+  batch = 8;
   /** Where each region is entered, by its place in the table. */
   readonly #entries: number[] = [0];
   compiled = 0;
@@ -41,36 +47,56 @@ export class Jit {
     this.#exports = exports;
   }
 
-  /** Compiles the region that begins at an offset of a page, whose code lies at `host`. */
-  compile(records: number, host: number, offset: number): void {
+  /** Asks for the region that begins at an offset of a page, whose code lies at `host`; it is compiled with the next few. */
+  request(records: number, host: number, offset: number): void {
     if (this.#view.getInt32(records + INVALIDATIONS_OFFSET, true) > this.invalidationsMax) return;
-    const { rt, float, functions } = this.#interpreter;
-    const read = (at: number) => this.#view.getUint16(host + at, true);
-    const executed = (at: number) =>
-      this.#view.getUint16(records + at * (RECORD_BYTES / 2), true) !== HANDLER.undecoded;
-    const region = compileRegion({ read, executed, entry: offset, rt, float, exported: functions });
-    if (!region) return;
-    if (this.#used > REGIONS_MAX) this.clear();
-    const module = new WebAssembly.Module(region.bytes);
-    const imports: Record<string, unknown> = { memory: this.#memory };
-    for (const name of region.imports) imports[name] = this.#exports[name];
-    const instance = new WebAssembly.Instance(module, { host: imports });
-    // What the region was made of has records from now on: a store there throws it away.
-    for (const { offset: at, bits } of region.code) {
-      const record = records + at * (RECORD_BYTES / 2);
-      if (this.#view.getUint16(record, true) === HANDLER.undecoded) writeRecord(this.#view, record, bits);
-    }
-    const place = this.#used++;
-    const entry = records + ENTRIES_OFFSET + offset * 2;
-    this.table.set(place, instance.exports.region);
-    this.#entries[place] = entry;
-    this.#view.setInt32(entry, place, true);
-    this.#view.setInt32(records + HAS_REGIONS_OFFSET, 1, true);
-    this.compiled++;
+    this.#requests.push({ records, host, offset });
+    if (this.#requests.length >= this.batch) this.compile();
   }
 
-  /** Throws all regions away. */
+  /** Between two slices: what was asked for waits no longer than this. */
+  betweenSlices(): void {
+    if (this.#requests.length > 0 && ++this.#slicesWaited >= SLICES_WAITED_MAX) this.compile();
+  }
+
+  /** Compiles what was asked for. */
+  compile(): void {
+    const requests = this.#requests;
+    this.#requests = [];
+    this.#slicesWaited = 0;
+    if (this.#used + requests.length > REGIONS_MAX) this.clear();
+    const { rt, float, functions } = this.#interpreter;
+    const view = this.#view;
+    const recordOf = (records: number, offset: number) => records + offset * (RECORD_BYTES / 2);
+    const sources = requests.map(({ records, host, offset }) => ({
+      read: (at: number) => view.getUint16(host + at, true),
+      executed: (at: number) => view.getUint16(recordOf(records, at), true) !== HANDLER.undecoded,
+      entry: offset,
+    }));
+    const { bytes, imports, code } = compileRegions(sources, { rt, float, exported: functions });
+    const host: Record<string, unknown> = { memory: this.#memory };
+    for (const name of imports) host[name] = this.#exports[name];
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { host });
+    requests.forEach(({ records, offset }, i) => {
+      if (code[i].length === 0) return;
+      // What the region was made of has records from now on: a store there throws it away.
+      for (const { offset: at, bits } of code[i]) {
+        const record = recordOf(records, at);
+        if (view.getUint16(record, true) === HANDLER.undecoded) writeRecord(view, record, bits);
+      }
+      const place = this.#used++;
+      const entry = records + ENTRIES_OFFSET + offset * 2;
+      this.table.set(place, instance.exports[`r${i}`]);
+      this.#entries[place] = entry;
+      view.setInt32(entry, place, true);
+      view.setInt32(records + HAS_REGIONS_OFFSET, 1, true);
+      this.compiled++;
+    });
+  }
+
+  /** Throws all regions away, and what was asked for. */
   clear(): void {
+    this.#requests = [];
     for (let place = 1; place < this.#used; place++) {
       if (this.#view.getInt32(this.#entries[place], true) === place) this.#view.setInt32(this.#entries[place], 0, true);
       this.table.set(place, null);

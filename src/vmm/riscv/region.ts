@@ -149,33 +149,46 @@ function imported<T extends object>(fns: T, module: RegionModule): T {
   });
 }
 
-export interface CompilerInput extends CodeSource {
+export interface CompilerParts {
   readonly rt: Runtime;
   readonly float: FloatFns;
   readonly exported: Exported;
 }
 
-export interface Region {
+export interface CompiledRegions {
   readonly bytes: Uint8Array;
   /** Names of the interpreter's functions that it imports. */
   readonly imports: readonly string[];
-  /** The instructions that it is made of. */
-  readonly code: readonly { readonly offset: number; readonly bits: number }[];
+  /** The instructions that each region is made of; none where there is no region. */
+  readonly code: readonly (readonly { readonly offset: number; readonly bits: number }[])[];
 }
 
-/** Compiles the region at an entry; null if there is nothing to gain. */
-export function compileRegion(input: CompilerInput): Region | null {
-  const blocks = findBlocks(input);
-  if (blocks.length === 0 || !blocks.some((block) => block.start === input.entry)) return null;
-  const module = new RegionModule(input.exported);
-  const body = new Fn(REGION_PARAMS, 'i32');
-  new RegionBuilder(body, blocks, input, imported(input.rt, module), imported(input.float, module)).build();
+/**
+ * Compiles the regions at some entries into one module, whose function `r0`, `r1` ... belongs to the entry of that number; an entry with
+ * nothing to gain has no code. V8 takes a few hundred microseconds for a module, so several share one.
+ */
+export function compileRegions(sources: readonly CodeSource[], parts: CompilerParts): CompiledRegions {
+  const module = new RegionModule(parts.exported);
+  const [rt, float] = [imported(parts.rt, module), imported(parts.float, module)];
+  const bodies = sources.map((source) => {
+    const blocks = findBlocks(source);
+    if (!blocks.some((block) => block.start === source.entry)) return null;
+    const body = new Fn(REGION_PARAMS, 'i32');
+    new RegionBuilder(body, blocks, source.entry, rt, float).build();
+    return { body, blocks };
+  });
   const m = new ModuleBuilder();
   for (const func of module.imports.values()) m.import(func.name, func.params, func.result);
-  const region = m.declare('region', REGION_PARAMS, 'i32');
-  m.bodyOf(region, body);
-  m.export(region);
-  const code = blocks.flatMap((b) => b.instructions.map(({ offset, decoded }) => ({ offset, bits: decoded.bits })));
+  bodies.forEach((region, i) => {
+    if (!region) return;
+    const func = m.declare(`r${i}`, REGION_PARAMS, 'i32');
+    m.bodyOf(func, region.body);
+    m.export(func);
+  });
+  const code = bodies.map((region) => {
+    const instructions = region?.blocks.flatMap((block) => block.instructions) ?? [];
+    return instructions.map(({ offset, decoded }) => ({ offset, bits: decoded.bits }));
+  });
   return { bytes: m.finish(), imports: [...module.imports.keys()], code };
 }
 
@@ -200,10 +213,10 @@ class RegionBuilder {
   /** Where a jump to a block may branch, innermost last. */
   readonly #targets = new Map<number, Label[]>();
 
-  constructor(f: Fn, blocks: readonly Block[], input: CompilerInput, rt: Runtime, float: FloatFns) {
+  constructor(f: Fn, blocks: readonly Block[], entry: number, rt: Runtime, float: FloatFns) {
     this.f = f;
     this.#blocks = blocks;
-    this.#entry = input.entry;
+    this.#entry = entry;
     this.rt = rt;
     this.float = float;
     [this.hart, this.#budget, this.page] = f.params;
