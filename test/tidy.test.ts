@@ -30,7 +30,7 @@ function sources(folder: string): Source[] {
       const path = join(folder, file);
       const text = readFileSync(join(root, path), 'utf8');
       const imports = [
-        ...text.matchAll(/(?:\bfrom\s+|\bimport\s+|(?<!\.)\bimport\(\s*|\bnew URL\(\s*)'([^'\n]+)'/g),
+        ...text.matchAll(/(?:\bfrom\s+|(?<!\.)\bimport\s+|(?<!\.)\bimport\(\s*|\bnew URL\(\s*)'([^'\n]+)'/g),
       ].map((m) => m[1]);
       return { path, text, imports };
     });

@@ -21,7 +21,8 @@ import { defineFloat, type FloatFns } from '../codegen/softfloat.ts';
 import { ENTRIES_OFFSET, G, PAGE_TABLE_BASE, RAM_BASE, RECORD_BYTES } from '../layout.ts';
 import { EXTRA_RECORD, INSTRUCTIONS } from './decoder.ts';
 import type { Instruction } from './encoding.ts';
-import { CAUSE, DTLB_ENTRIES, FAST_ENTRY_BYTES, H, MSTATUS, PRIV } from './hart.ts';
+import { FloatOperands } from './float-operands.ts';
+import { CAUSE, DTLB_ENTRIES, FAST_ENTRY_BYTES, H, PRIV } from './hart.ts';
 import { REGION_PARAMS } from './region.ts';
 import { defineRuntime, type Runtime } from './runtime.ts';
 import type { Semantics } from './semantics.ts';
@@ -29,8 +30,6 @@ import type { Semantics } from './semantics.ts';
 const PAGE_MASK = -4096n;
 const LOAD_BITS = { 8: 1, 16: 2, 32: 4 } as Record<number, number>;
 const STORE_BYTES: Partial<Record<StoreKind, 1 | 2 | 4>> = { i64to8: 1, i64to16: 2, i64to32: 4 };
-const CANONICAL_NAN_SINGLE = 0x7fc00000;
-const NAN_BOX = 0xffffffff00000000n;
 
 interface Locals {
   readonly hart: Local;
@@ -49,7 +48,7 @@ interface Labels {
 }
 
 /** Operands come from the record at `ip`. */
-class InterpreterSemantics implements Semantics {
+class InterpreterSemantics extends FloatOperands implements Semantics {
   readonly f: Fn;
   readonly rt: Runtime;
   readonly float: FloatFns;
@@ -60,6 +59,7 @@ class InterpreterSemantics implements Semantics {
   #kept: { readonly destination: Expr; readonly length: Expr } | null = null;
 
   constructor(f: Fn, rt: Runtime, float: FloatFns, v: Locals, labels: Labels) {
+    super();
     this.f = f;
     this.rt = rt;
     this.float = float;
@@ -106,19 +106,6 @@ class InterpreterSemantics implements Semantics {
   get d3() {
     return load('i64', this.hart.add(load('u8', this.#v.ip, 14).shl(3)), H.f);
   }
-  get s1() {
-    return this.#unbox(this.d1);
-  }
-  get s2() {
-    return this.#unbox(this.d2);
-  }
-  get s3() {
-    return this.#unbox(this.d3);
-  }
-  #unbox(bits: Expr): Expr {
-    const value = this.f.let(bits);
-    return value.shrU(32n).eq(0xffffffffn).select(value.wrap(), CANONICAL_NAN_SINGLE);
-  }
   get rs1() {
     return load('u16', this.#v.ip, 6).shrU(3);
   }
@@ -134,23 +121,12 @@ class InterpreterSemantics implements Semantics {
   get next() {
     return this.pc.add(this.#length().shrU(3).extU());
   }
-  get flags() {
-    return this.hart.add(H.fflags);
-  }
-
   rd(value: Expr) {
     const destination = this.#kept?.destination ?? load('u16', this.#v.ip, 4);
     this.f.store('i64', this.hart.add(destination), 0, value);
   }
-  fd(bits: Expr) {
+  protected writeFloat(bits: Expr) {
     this.rd(bits);
-    this.f.store('i64', this.hart, H.mstatus, load('i64', this.hart, H.mstatus).or(MSTATUS.FS));
-  }
-  fs(bits: Expr) {
-    this.fd(bits.extU().or(NAN_BOX));
-  }
-  needFloat() {
-    this.illegalIf(load('i64', this.hart, H.mstatus).and(MSTATUS.FS).eqz());
   }
   roundingMode(): Expr {
     const mode = this.f.let(load('u8', this.#v.ip, 15));

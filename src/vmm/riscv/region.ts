@@ -16,7 +16,8 @@ import { Func, ModuleBuilder } from '../codegen/module.ts';
 import type { FloatFns } from '../codegen/softfloat.ts';
 import { PAGE_BYTES } from '../layout.ts';
 import { type Decoded, decode } from './decoder.ts';
-import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H, MSTATUS } from './hart.ts';
+import { FloatOperands } from './float-operands.ts';
+import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H } from './hart.ts';
 import { SYSTEM } from './insns/system.ts';
 import type { Runtime } from './runtime.ts';
 import type { Semantics } from './semantics.ts';
@@ -362,11 +363,9 @@ const SIZES: Record<string, 1 | 2 | 4 | 8> = {
   i64to16: 2,
   i64to32: 4,
 };
-const CANONICAL_NAN_SINGLE = 0x7fc00000;
-const NAN_BOX = 0xffffffff00000000n;
 
 /** The operands are those of one decoded instruction. */
-class RegionSemantics implements Semantics {
+class RegionSemantics extends FloatOperands implements Semantics {
   readonly #r: RegionBuilder;
   readonly #d: Decoded;
   readonly #offset: number;
@@ -378,6 +377,7 @@ class RegionSemantics implements Semantics {
   readonly hart: Expr;
 
   constructor(builder: RegionBuilder, offset: number, decoded: Decoded, refund: number) {
+    super();
     this.#r = builder;
     this.#d = decoded;
     this.#offset = offset;
@@ -427,22 +427,6 @@ class RegionSemantics implements Semantics {
   get d3() {
     return this.#float(this.#d.rs3);
   }
-  get s1() {
-    return this.#unbox(this.d1);
-  }
-  get s2() {
-    return this.#unbox(this.d2);
-  }
-  get s3() {
-    return this.#unbox(this.d3);
-  }
-  #unbox(bits: Expr): Expr {
-    const value = this.f.let(bits);
-    return value.shrU(32n).eq(0xffffffffn).select(value.wrap(), CANONICAL_NAN_SINGLE);
-  }
-  needFloat() {
-    this.illegalIf(load('i64', this.hart, H.mstatus).and(MSTATUS.FS).eqz());
-  }
   roundingMode(): Expr {
     const { rm } = this.#d;
     if (rm <= 4) return i64(rm).wrap();
@@ -454,15 +438,8 @@ class RegionSemantics implements Semantics {
     this.illegalIf(mode.gtU(4));
     return mode;
   }
-  get flags() {
-    return this.hart.add(H.fflags);
-  }
-  fd(bits: Expr) {
+  protected writeFloat(bits: Expr) {
     this.f.store('i64', this.hart, H.f + 8 * this.#d.rd, bits);
-    this.f.store('i64', this.hart, H.mstatus, load('i64', this.hart, H.mstatus).or(MSTATUS.FS));
-  }
-  fs(bits: Expr) {
-    this.fd(bits.extU().or(NAN_BOX));
   }
 
   load(kind: LoadKind, address: Expr): Expr {
