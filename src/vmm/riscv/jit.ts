@@ -40,6 +40,8 @@ export class Jit {
   /** Jumps to a place before it is compiled; Infinity compiles nothing. The results of a run do not depend on it. */
   set hotAfter(jumps: number) {
     this.#view.setInt32(G.hotAfter, Number.isFinite(jumps) ? -jumps : 1, true);
+    // Who wants all code compiled wants it before it runs.
+    if (jumps === 0) this.batch = 1;
   }
 
   /** Takes the interpreter's functions, which regions call. */
