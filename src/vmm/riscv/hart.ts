@@ -13,6 +13,7 @@ export const TLB_ENTRY_BYTES = 16;
 /** Host-address entries derived from it, for each of the four ways of looking at data (see mmu.ts): 32 bytes each. */
 export const FAST_ENTRY_BYTES = 32;
 export const FAST_MODE_BYTES = DTLB_ENTRIES * FAST_ENTRY_BYTES;
+export const FAST_FETCH_BYTES = ITLB_ENTRIES * FAST_ENTRY_BYTES;
 
 export const H = {
   x: 0,
@@ -91,7 +92,9 @@ export const H = {
   dtlb: 0x1000,
   itlb: 0x1000 + DTLB_ENTRIES * TLB_ENTRY_BYTES,
   fast: 0x1000 + (DTLB_ENTRIES + ITLB_ENTRIES) * TLB_ENTRY_BYTES,
-  size: 0x1000 + (DTLB_ENTRIES + ITLB_ENTRIES) * TLB_ENTRY_BYTES + 4 * FAST_MODE_BYTES,
+  /** And for fetches: page and privilege, physical address, decoded page. */
+  fastFetch: 0x1000 + (DTLB_ENTRIES + ITLB_ENTRIES) * TLB_ENTRY_BYTES + 4 * FAST_MODE_BYTES,
+  size: 0x1000 + (DTLB_ENTRIES + ITLB_ENTRIES) * TLB_ENTRY_BYTES + 4 * FAST_MODE_BYTES + FAST_FETCH_BYTES,
 } as const;
 
 /** Fields of mstatus (privileged specification, 3.1.6). SD is computed when it is read. */

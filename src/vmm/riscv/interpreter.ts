@@ -23,6 +23,7 @@ import { EXTRA_RECORD, INSTRUCTIONS } from './decoder.ts';
 import type { Instruction } from './encoding.ts';
 import { FloatOperands } from './float-operands.ts';
 import { CAUSE, DTLB_ENTRIES, FAST_ENTRY_BYTES, H, PRIV } from './hart.ts';
+import { fastFetchEntry, fastFetchKey } from './mmu.ts';
 import { REGION_PARAMS } from './region.ts';
 import { defineRuntime, type Runtime } from './runtime.ts';
 import type { Semantics } from './semantics.ts';
@@ -347,12 +348,23 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: L
         target.and(PAGE_MASK).eq(load('i64', hart, H.fetchPage)),
         () => f.if(records.eqz(), () => f.set(records, rt.decodedOf.call(hart))),
         () => {
-          f.set(records, rt.enterPage.call(hart, target));
-          f.if(records.eqz(), () => {
-            f.set(budget, budget.sub(1));
-            trapTo(target);
-            f.br(top);
-          });
+          const entry = f.let(fastFetchEntry(hart, target));
+          f.if(
+            load('i64', entry, H.fastFetch).eq(fastFetchKey(hart, target)),
+            () => {
+              f.store('i64', hart, H.fetchPage, target.and(PAGE_MASK));
+              f.store('i64', hart, H.fetchPhysical, load('i64', entry, H.fastFetch + 8));
+              f.set(records, load('i32', entry, H.fastFetch + 16));
+            },
+            () => {
+              f.set(records, rt.enterPage.call(hart, target));
+              f.if(records.eqz(), () => {
+                f.set(budget, budget.sub(1));
+                trapTo(target);
+                f.br(top);
+              });
+            },
+          );
         },
       );
       runRegion(f, rt, regions, v, top);

@@ -23,12 +23,12 @@ import {
   PAGE_TABLE_BASE,
   RAM_BASE,
   RECORD_BYTES,
-  RECORDS_PER_PAGE,
 } from '../layout.ts';
 import {
   CAUSE,
   DTLB_ENTRIES,
   FAST_ENTRY_BYTES,
+  FAST_FETCH_BYTES,
   FAST_MODE_BYTES,
   H,
   ITLB_ENTRIES,
@@ -288,7 +288,11 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
           f.if(pte.eqz(), () => f.return(-1n));
           f.store('i64', entry, 0, tag(va));
           f.store('i64', entry, 8, pte);
-          f.if(fetch.eqz(), () => forgetFast(f, hart, index));
+          f.if(
+            fetch,
+            () => f.store('i64', hart.add(index.mul(FAST_ENTRY_BYTES)), H.fastFetch, -1n),
+            () => forgetFast(f, hart, index),
+          );
         });
         f.set(pa, physical(pte, va));
       },
@@ -464,7 +468,12 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
     });
     f.store('i64', hart, H.fetchPage, pc.and(PAGE_MASK));
     f.store('i64', hart, H.fetchPhysical, pa.and(PAGE_MASK));
-    f.return(decodedOf.call(hart));
+    const records = f.let(decodedOf.call(hart));
+    const entry = f.let(fastFetchEntry(hart, pc));
+    f.store('i64', entry, H.fastFetch, fastFetchKey(hart, pc));
+    f.store('i64', entry, H.fastFetch + 8, pa.and(PAGE_MASK));
+    f.store('i32', entry, H.fastFetch + 16, records);
+    f.return(records);
   });
 
   const fetchHalf = m.define('fetchHalf', ['i32', 'i64'], 'i32', (f, hart, pc) => {
@@ -478,13 +487,14 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
   });
 
   const flushFast = m.define('flushFast', ['i32'], null, (f, hart) => {
-    f.fill(hart.add(H.fast), 0xff, 4 * FAST_MODE_BYTES);
+    f.fill(hart.add(H.fast), 0xff, 4 * FAST_MODE_BYTES + FAST_FETCH_BYTES);
   });
 
   const flushTlb = m.define('flushTlb', ['i32'], null, (f, hart) => {
     f.fill(hart.add(H.dtlb), 0, (DTLB_ENTRIES + ITLB_ENTRIES) * TLB_ENTRY_BYTES);
     // M-mode's own entries translate nothing, and stay.
     f.fill(hart.add(H.fast), 0xff, 3 * FAST_MODE_BYTES);
+    f.fill(hart.add(H.fastFetch), 0xff, FAST_FETCH_BYTES);
     f.store('i64', hart, H.fetchPage, -1n);
   });
 
@@ -502,7 +512,14 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
       f.if(held.ne(0n).and(held.xor(tag(va)).shrU(span).eqz()), () => {
         f.store('i64', entry, H.dtlb, 0n);
         const index = f.let(entry.sub(hart).shrU(4));
-        f.if(index.ltU(DTLB_ENTRIES), () => forgetFast(f, hart, index));
+        f.if(
+          index.ltU(DTLB_ENTRIES),
+          () => forgetFast(f, hart, index),
+          () => {
+            const fetchIndex = index.sub(DTLB_ENTRIES);
+            f.store('i64', hart.add(fetchIndex.mul(FAST_ENTRY_BYTES)), H.fastFetch, -1n);
+          },
+        );
       });
       f.set(entry, entry.add(TLB_ENTRY_BYTES));
       f.brIf(again, entry.ltU(end));
@@ -523,7 +540,16 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
   };
 }
 
-/** Address of the record of a page offset within a decoded page. */
-export function recordOffset(pageOffset: Expr): Expr {
-  return pageOffset.and(RECORDS_PER_PAGE * 2 - 2).shl(3);
+/** Base of the fast entry for a fetch (its fields lie at H.fastFetch), and what its tag must be. */
+export function fastFetchEntry(hart: Expr, pc: Expr): Expr {
+  return hart.add(
+    pc
+      .shrU(12n)
+      .wrap()
+      .and(ITLB_ENTRIES - 1)
+      .mul(FAST_ENTRY_BYTES),
+  );
+}
+export function fastFetchKey(hart: Expr, pc: Expr): Expr {
+  return pc.and(PAGE_MASK).or(load('u32x64', hart, H.privilege));
 }
