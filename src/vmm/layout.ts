@@ -67,6 +67,8 @@ export const ENTRIES_OFFSET = (RECORDS_PER_PAGE + 4) * RECORD_BYTES;
 export const HAS_REGIONS_OFFSET = ENTRIES_OFFSET + RECORDS_PER_PAGE * 4;
 /** How often a store to its code has thrown the page's regions away. */
 export const INVALIDATIONS_OFFSET = HAS_REGIONS_OFFSET + 4;
+/** Stores that the page may still take beside its code before it is taken for data (see cpu.ts). */
+export const PATIENCE_OFFSET = HAS_REGIONS_OFFSET + 8;
 export const DECODED_PAGE_BYTES = HAS_REGIONS_OFFSET + 16;
 export const DECODED_PAGES = 3072;
 export const POOL_BASE = Math.ceil((DECODED_BASE + DECODED_PAGES * DECODED_PAGE_BYTES) / PAGE_BYTES) * PAGE_BYTES;

@@ -12,9 +12,12 @@ import {
   G,
   HART_STRIDE,
   HARTS_BASE,
+  PAGE_BYTES,
   PAGE_FLAG,
   PAGE_FLAGS_BASE,
   PAGE_TABLE_BASE,
+  PATIENCE_OFFSET,
+  RAM_BASE,
   RECORD_BYTES,
   RECORDS_PER_PAGE,
 } from '../layout.ts';
@@ -37,6 +40,9 @@ const STATE_32 = ['privilege', 'fflags', 'frm', 'waiting', 'stopped'] as const;
 type Field = keyof typeof H;
 
 const NANOSECONDS_PER_TICK = 100;
+
+/** Stores beside its code after which a page is first taken for data. */
+const PATIENCE_FIRST = 128;
 
 /** Indexes of fields in a hart's words. Bit 63 of menvcfg, STCE, is the sign of its high word. */
 const LOW = {
@@ -71,6 +77,8 @@ export class RiscvCpu implements Processor {
   /** RAM page of each decoded page's slot. */
   readonly #slotPages = new Int32Array(DECODED_PAGES).fill(-1);
   #slots = 0;
+  /** By page, for those that were once taken for data. */
+  readonly #patience = new Map<number, number>();
   readonly #shared: Int32Array;
   /** Each hart's state up to its TLBs, as words. */
   readonly #words: Int32Array[];
@@ -120,6 +128,7 @@ export class RiscvCpu implements Processor {
         decodeBits: (record: number, bits: number) => writeRecord(this.#view, record >>> 0, bits >>> 0),
         table: this.jit.table,
         hot: (records: number, offset: number) => this.#hot(records >>> 0, offset),
+        looksLikeData: (page: number) => this.#looksLikeData(page),
         sbi: (number: number) => {
           publish();
           host.sbi(number);
@@ -291,7 +300,33 @@ export class RiscvCpu implements Processor {
   /** Memory of a page was written by someone else than a hart. */
   pageWritten(page: number): void {
     const records = this.#decoded[page];
-    if (records !== 0) clearPage(this.#bytes, this.#view, records);
+    if (records === 0) return;
+    if (this.#executesFrom(page)) clearPage(this.#bytes, this.#view, records);
+    else this.#forgetCode(page);
+  }
+
+  /**
+   * A page that once held code and takes store after store beside it has become data: its stores need not come the slow way any more.
+   * Should it be code all the same, it is decoded again, with more patience.
+   */
+  #looksLikeData(page: number): void {
+    const patience = (this.#patience.get(page) ?? PATIENCE_FIRST) * 8;
+    this.#patience.set(page, Math.min(patience, 2 ** 30));
+    if (this.#executesFrom(page)) this.#view.setInt32(this.#decoded[page] + PATIENCE_OFFSET, patience, true);
+    else this.#forgetCode(page);
+  }
+
+  /** The running hart has the page's records in hand. */
+  #executesFrom(page: number): boolean {
+    if (this.#running < 0) return false;
+    return this.get(this.#running, 'fetchPhysical') === BigInt(RAM_BASE + page * PAGE_BYTES);
+  }
+
+  /** The records stay where they are, unused, until the area is full. */
+  #forgetCode(page: number): void {
+    this.#decoded[page] = 0;
+    this.#flags[page] &= ~PAGE_FLAG.decoded;
+    this.dropHostAddresses();
   }
 
   sync(s: StateIO): void {
@@ -345,6 +380,7 @@ export class RiscvCpu implements Processor {
     this.#slotPages[slot] = page;
     this.#decoded[page] = address;
     clearPage(this.#bytes, this.#view, address);
+    this.#view.setInt32(address + PATIENCE_OFFSET, this.#patience.get(page) ?? PATIENCE_FIRST, true);
     this.#flags[page] |= PAGE_FLAG.decoded;
     // Stores to the page must come to the slow path from now on.
     this.dropHostAddresses();

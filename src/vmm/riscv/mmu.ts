@@ -21,6 +21,7 @@ import {
   PAGE_FLAG,
   PAGE_FLAGS_BASE,
   PAGE_TABLE_BASE,
+  PATIENCE_OFFSET,
   RAM_BASE,
   RECORD_BYTES,
 } from '../layout.ts';
@@ -180,6 +181,11 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
         f.store('i32', last, 0, 0);
         f.set(last, last.sub(RECORD_BYTES));
         f.brIf(again, last.geU(first));
+      });
+      f.if(decoded.eqz(), () => {
+        const patience = f.let(load('i32', records, PATIENCE_OFFSET).sub(1));
+        f.store('i32', records, PATIENCE_OFFSET, patience);
+        f.if(patience.eqz(), () => f.do(host.looksLikeData, page));
       });
       // Compiled code was made of all the page's code: none of it holds any more.
       f.if(decoded.ne(0).and(load('i32', records, HAS_REGIONS_OFFSET)), () => {
