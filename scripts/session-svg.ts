@@ -45,6 +45,7 @@ function picture(text: readonly string[]): string {
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">`,
+    '<title>A session of npm run demo</title>',
     `<rect width="${width}" height="${height}" rx="8" fill="#1b1d23"/>`,
     '<g fill="#d5d8de" font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,monospace" font-size="12" xml:space="preserve">',
     ...rows,
