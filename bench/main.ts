@@ -1,0 +1,76 @@
+/**
+ * `npm run bench`: how fast real guests run, record and replay, beside QEMU doing the same work in the same minutes. All ways of running
+ * take turns, so that a machine that grows slower does so for each of them.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { debianCache, readVersions } from '../scripts/debian.ts';
+import { findProgram } from '../scripts/process.ts';
+import { benchGuests } from './guests.ts';
+import { firstStep, type Mode, modesOf, type Sample, sample } from './modes.ts';
+import { measure } from './process.ts';
+import { type BenchResult, median, resultOf, SCHEMA_VERSION, tableOf } from './report.ts';
+
+const args = await yargs(hideBin(process.argv))
+  .scriptName('npm run bench --')
+  .usage(
+    '$0 [options] [guest...]\n\nMeasures the guests whose names contain one of the words; all of them without any.',
+  )
+  .option('repeat', { type: 'number', default: 3, describe: 'runs of each kind; medians are shown' })
+  .option('long', { type: 'boolean', default: false, describe: 'also the guests that work for minutes' })
+  .option('qemu', { type: 'boolean', default: true, describe: 'QEMU too, where it is installed (--no-qemu: not)' })
+  .option('json', { type: 'string', describe: 'file to write all results to' })
+  .check(({ repeat }) => (Number.isInteger(repeat) && repeat > 0) || '--repeat: a whole number above 0 is needed')
+  .strictOptions()
+  .parseAsync();
+
+const cache = readVersions(debianCache()) ? debianCache() : null;
+if (cache === null) console.log('no Debian guest (npm run debian brings it): the embedded guest only\n');
+const words = args._.map(String);
+const guests = benchGuests(cache)
+  .filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
+  .filter(({ long }) => args.long || !long);
+const qemuVersion = args.qemu && findProgram('qemu-system-riscv64') !== undefined ? await versionOfQemu() : null;
+const folder = mkdtempSync(join(tmpdir(), 'chronovisor-bench-'));
+const results = [];
+const first = [];
+try {
+  for (const guest of guests) {
+    const starts: number[] = [];
+    const samples = new Map<Mode, Sample[]>(modesOf(guest, qemuVersion !== null).map((mode) => [mode, []]));
+    for (let round = 0; round < args.repeat; round++) {
+      starts.push(await firstStep(guest, folder));
+      for (const [mode, taken] of samples) taken.push(await sample(guest, mode, folder));
+    }
+    const result = resultOf(guest, samples);
+    results.push(result);
+    first.push({ guest: guest.name, median: median(starts) });
+    console.log(
+      `${tableOf(result)}\n  start of the process to its end after one step: ${median(starts).toFixed(0)} ms\n`,
+    );
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+if (args.json !== undefined) {
+  const result: BenchResult = {
+    schema: 'chronovisor-bench',
+    version: SCHEMA_VERSION,
+    product: JSON.parse(readFileSync(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8')).version,
+    takenAt: new Date().toISOString(),
+    host: { cpu: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version, qemu: qemuVersion },
+    repeat: args.repeat,
+    firstStepMs: first,
+    guests: results,
+  };
+  writeFileSync(args.json, `${JSON.stringify(result, null, 2)}\n`);
+}
+
+async function versionOfQemu(): Promise<string> {
+  return (await measure('qemu-system-riscv64', ['--version'])).stdout.split('\n')[0];
+}

@@ -1,0 +1,118 @@
+/** The ways in which a guest is run: ours by the command line, as a user does, and QEMU's. */
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { guestArguments } from '../scripts/qemu.ts';
+import { TraceReader } from '../src/trace/index.ts';
+import type { BenchGuest } from './guests.ts';
+import { measure, type ProcessResult } from './process.ts';
+
+const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+
+/**
+ * Ours, and QEMU's: `icount` stands in for `rr` where QEMU cannot record. That is with more than one hart, and a guest that is typed to:
+ * while QEMU 7.2 records, keys do not reach a guest that waits for them.
+ */
+export const MODES = ['run', 'record', 'replay', 'qemu', 'qemu-rr', 'qemu-icount'] as const;
+export type Mode = (typeof MODES)[number];
+
+export interface Sample {
+  /** From the start of the process to its end. */
+  readonly wallMs: number;
+  readonly peakBytes: number | null;
+  /** Steps of our machine; QEMU does not tell how many it took. */
+  readonly steps: number | null;
+  /** Inputs and journal, compressed, without checkpoints; QEMU's replay log. */
+  readonly logBytes: number | null;
+  /** The whole trace. */
+  readonly traceBytes: number | null;
+  readonly checkpoints: number | null;
+}
+
+export function modesOf(guest: BenchGuest, qemu: boolean): Mode[] {
+  const recordable = guest.harts === 1 && guest.script.length === 0;
+  const theirs: Mode[] = ['qemu', recordable ? 'qemu-rr' : 'qemu-icount'];
+  return ['run', 'record', 'replay', ...(qemu ? theirs : [])];
+}
+
+/** Runs a guest once. `replay` takes the trace that the last `record` left in the folder. */
+export async function sample(guest: BenchGuest, mode: Mode, folder: string): Promise<Sample> {
+  const trace = join(folder, `${guest.name}.trace`);
+  switch (mode) {
+    case 'run': {
+      const result = await ours(['run', ...machineArguments(guest, folder)]);
+      return { ...plain(result), steps: stepsAtEnd(result, guest) };
+    }
+    case 'record': {
+      const result = await ours(['record', ...machineArguments(guest, folder), '--force', '-o', trace]);
+      return { ...plain(result), steps: stepsAtEnd(result, guest), ...contentsOf(trace) };
+    }
+    case 'replay': {
+      const result = await ours(['verify', trace, '--json']);
+      return { ...plain(result), steps: JSON.parse(result.stdout.trim().split('\n').at(-1) ?? '').steps };
+    }
+    default:
+      return theirs(guest, mode, join(folder, 'rr.log'));
+  }
+}
+
+/** From the start of the process until it has executed its guest's first step, and ended. */
+export async function firstStep(guest: BenchGuest, folder: string): Promise<number> {
+  return (await ours(['run', ...machineArguments(guest, folder), '--max-steps', '1'])).wallMs;
+}
+
+const ours = (args: readonly string[]) => measure(process.execPath, [MAIN, ...args]);
+
+function machineArguments(guest: BenchGuest, folder: string): string[] {
+  const script = join(folder, 'script');
+  const escaped = (text: string) => text.replaceAll('\n', '\\n');
+  writeFileSync(script, guest.script.map(({ expect, send }) => `${expect.trim()} => ${escaped(send)}\n`).join(''));
+  return [
+    ...['--kernel', guest.kernel, '--bios', guest.bios, '--harts', String(guest.harts)],
+    ...['--memory', `${guest.memoryMiB}M`, '--append', guest.append, '--json'],
+    ...(guest.initrd === null ? [] : ['--initrd', guest.initrd]),
+    ...(guest.script.length === 0 ? [] : ['--script', script]),
+  ];
+}
+
+function plain({ wallMs, peakBytes }: ProcessResult): Sample {
+  return { wallMs, peakBytes, steps: null, logBytes: null, traceBytes: null, checkpoints: null };
+}
+
+/** With `--json` progress comes on standard output, and the guest's console on standard error. */
+function stepsAtEnd({ stdout, stderr }: ProcessResult, guest: BenchGuest): number {
+  const end = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+    .findLast(({ event }) => event === 'end');
+  if (end?.reason !== 'power-off' || !stderr.includes(guest.proof)) {
+    throw new Error(`${guest.name} did not do its work (${end?.reason}): ${stderr.slice(-1000)}`);
+  }
+  return end.position;
+}
+
+function contentsOf(path: string): Pick<Sample, 'logBytes' | 'traceBytes' | 'checkpoints'> {
+  const trace = TraceReader.open(path);
+  const { chunks, fileBytes } = trace.statistics();
+  const logBytes = (chunks.inputs?.storedBytes ?? 0) + (chunks.journal?.storedBytes ?? 0);
+  const checkpoints = trace.checkpoints.length;
+  trace.close();
+  return { logBytes, traceBytes: fileBytes, checkpoints };
+}
+
+async function theirs(guest: BenchGuest, mode: Mode, log: string): Promise<Sample> {
+  const extra = ['-serial', 'stdio', '-no-reboot'];
+  if (mode === 'qemu') extra.push('-accel', 'tcg');
+  if (mode === 'qemu-rr') extra.push('-icount', `shift=1,rr=record,rrfile=${log}`);
+  if (mode === 'qemu-icount') extra.push('-accel', 'tcg,thread=single', '-icount', 'shift=1');
+  const { kernel, bios, harts, memoryMiB, script } = guest;
+  const linux = guest.initrd === null ? {} : { initrd: guest.initrd, append: guest.append };
+  const args = guestArguments({ kernel, bios, harts, memoryMiB, extra, ...linux });
+  const result = await measure('qemu-system-riscv64', args, script);
+  if (!result.stdout.includes(guest.proof)) throw new Error(`${guest.name} in QEMU: ${result.stdout.slice(-1000)}`);
+  if (mode !== 'qemu-rr') return plain(result);
+  const logBytes = statSync(log).size;
+  rmSync(log);
+  return { ...plain(result), logBytes };
+}
