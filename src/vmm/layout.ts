@@ -37,6 +37,9 @@ export const G = {
   hotAfter: 0x448,
 } as const;
 
+/** Counters of compiled code, u32 each (see riscv/region.ts): used where counting is on. */
+export const COUNTERS_BASE = 0x500;
+
 /** Entries: position i64, kind u8, hart u8, cause i64 at 16, value i64 at 24. */
 export const JOURNAL_BASE = 0x2000;
 export const JOURNAL_ENTRIES = 4096;

@@ -1,8 +1,8 @@
 /** The compiler's keeper: compiles regions that have become hot, puts them into the table, and throws them away. */
-import { ENTRIES_OFFSET, G, HAS_REGIONS_OFFSET, INVALIDATIONS_OFFSET, RECORD_BYTES } from '../layout.ts';
+import { COUNTERS_BASE, ENTRIES_OFFSET, G, HAS_REGIONS_OFFSET, INVALIDATIONS_OFFSET, RECORD_BYTES } from '../layout.ts';
 import { HANDLER, writeRecord } from './decoder.ts';
 import type { Interpreter } from './interpreter.ts';
-import { compileRegions } from './region.ts';
+import { compileRegions, EXIT_REASONS, type ExitReason } from './region.ts';
 
 /** Jumps to a place before it is compiled: compiling takes about as long as interpreting a few thousand instructions. */
 const HOT_AFTER = 3000;
@@ -26,6 +26,8 @@ export class Jit {
   /** Where each region is entered, by its place in the table. */
   readonly #entries: number[] = [0];
   compiled = 0;
+  /** Makes regions compiled from now on count their exits. */
+  counting = false;
   /** A page whose code is rewritten more often stays in the interpreter. */
   invalidationsMax = 8;
 
@@ -42,6 +44,12 @@ export class Jit {
     this.#view.setInt32(G.hotAfter, Number.isFinite(jumps) ? -jumps : 1, true);
     // Who wants all code compiled wants it before it runs.
     if (jumps === 0) this.batch = 1;
+  }
+
+  /** How often compiled code handed over, by reason, while `counting` was on. */
+  exits(): Record<ExitReason, number> {
+    const count = (i: number) => this.#view.getUint32(COUNTERS_BASE + 4 * i, true);
+    return Object.fromEntries(EXIT_REASONS.map((reason, i) => [reason, count(i)])) as Record<ExitReason, number>;
   }
 
   /** Takes the interpreter's functions, which regions call. */
@@ -75,7 +83,12 @@ export class Jit {
       executed: (at: number) => view.getUint16(recordOf(records, at), true) !== HANDLER.undecoded,
       entry: offset,
     }));
-    const { bytes, imports, code } = compileRegions(sources, { rt, float, exported: functions });
+    const { bytes, imports, code } = compileRegions(sources, {
+      rt,
+      float,
+      exported: functions,
+      counting: this.counting,
+    });
     const host: Record<string, unknown> = { memory: this.#memory };
     for (const name of imports) host[name] = this.#exports[name];
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { host });

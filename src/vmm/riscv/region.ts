@@ -14,7 +14,7 @@ import { type Expr, i64, type LoadKind, Local, load, type Type, type Value } fro
 import { Fn, type Label, type StoreKind } from '../codegen/fn.ts';
 import { Func, ModuleBuilder } from '../codegen/module.ts';
 import type { FloatFns } from '../codegen/softfloat.ts';
-import { PAGE_BYTES } from '../layout.ts';
+import { COUNTERS_BASE, PAGE_BYTES } from '../layout.ts';
 import { type Decoded, decode } from './decoder.ts';
 import { FloatOperands } from './float-operands.ts';
 import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H } from './hart.ts';
@@ -150,7 +150,22 @@ function imported<T extends object>(fns: T, module: RegionModule): T {
   });
 }
 
+/** Why compiled code hands over: what the counters count, in this order. */
+export const EXIT_REASONS = [
+  // The target of a jump: found at run time, or on another page, or never executed when the region was made.
+  'indirect',
+  'page',
+  'cold',
+  // The slice ends, or memory, floating point or the instruction itself needs help.
+  'budget',
+  'memory',
+  'illegal',
+] as const;
+export type ExitReason = (typeof EXIT_REASONS)[number];
+
 export interface CompilerParts {
+  /** Makes the code count its calls and its exits, by reason; it is slower then. */
+  readonly counting: boolean;
   readonly rt: Runtime;
   readonly float: FloatFns;
   readonly exported: Exported;
@@ -175,7 +190,7 @@ export function compileRegions(sources: readonly CodeSource[], parts: CompilerPa
     const blocks = findBlocks(source);
     if (!blocks.some((block) => block.start === source.entry)) return null;
     const body = new Fn(REGION_PARAMS, 'i32');
-    new RegionBuilder(body, blocks, source.entry, rt, float).build();
+    new RegionBuilder(body, blocks, source.entry, rt, float, parts.counting).build();
     return { body, blocks };
   });
   const m = new ModuleBuilder();
@@ -209,12 +224,14 @@ class RegionBuilder {
   readonly #next: Local;
   readonly #registers = new Map<number, Local>();
   readonly #written = new Set<number>();
+  readonly #counting: boolean;
   #exit!: Label;
   #dispatch!: Label;
   /** Where a jump to a block may branch, innermost last. */
   readonly #targets = new Map<number, Label[]>();
 
-  constructor(f: Fn, blocks: readonly Block[], entry: number, rt: Runtime, float: FloatFns) {
+  constructor(f: Fn, blocks: readonly Block[], entry: number, rt: Runtime, float: FloatFns, counting: boolean) {
+    this.#counting = counting;
     this.f = f;
     this.#blocks = blocks;
     this.#entry = entry;
@@ -291,7 +308,7 @@ class RegionBuilder {
   #block(block: Block): void {
     const { f } = this;
     const { length } = block.instructions;
-    f.if(this.#budget.ltU(length), () => this.leaveAt(block.start));
+    f.if(this.#budget.ltU(length), () => this.leaveAt('budget', block.start));
     f.set(this.#budget, this.#budget.sub(length));
     block.instructions.forEach(({ offset, decoded }, i) => {
       f.scope(() => {
@@ -313,7 +330,7 @@ class RegionBuilder {
     }
     const index = this.#indexOf(offset);
     if (index < 0) {
-      this.leaveAt(offset);
+      this.leaveAt(offset < PAGE_BYTES ? 'cold' : 'page', offset);
       return;
     }
     f.set(this.#next, index);
@@ -321,11 +338,15 @@ class RegionBuilder {
   }
 
   /** Stops before the instruction at an offset; `refund` steps of the block were not taken. */
-  leaveAt(offset: number, refund = 0): void {
+  leaveAt(reason: ExitReason, offset: number, refund = 0): void {
     if (refund > 0) this.f.set(this.#budget, this.#budget.add(refund));
-    this.leaveTo(this.page.add(BigInt(offset)));
+    this.leaveTo(reason, this.page.add(BigInt(offset)));
   }
-  leaveTo(target: Expr): void {
+  leaveTo(reason: ExitReason, target: Expr): void {
+    if (this.#counting) {
+      const counter = COUNTERS_BASE + 4 * EXIT_REASONS.indexOf(reason);
+      this.f.store('i32', i64(0).wrap(), counter, load('i32', i64(0).wrap(), counter).add(1));
+    }
     this.f.set(this.#out, target);
     this.f.br(this.#exit);
   }
@@ -431,7 +452,7 @@ class RegionSemantics extends FloatOperands implements Semantics {
     const { rm } = this.#d;
     if (rm <= 4) return i64(rm).wrap();
     if (rm !== 7) {
-      this.#leaveToInterpreter();
+      this.#leaveToInterpreter('illegal');
       return i64(0).wrap();
     }
     const mode = this.f.let(load('i32', this.hart, H.frm));
@@ -452,7 +473,7 @@ class RegionSemantics extends FloatOperands implements Semantics {
   }
   atomic(size: 4 | 8, address: Expr): Expr {
     const { at, entry } = this.#lookUp(address, size, 8);
-    this.f.if(at.wrap().and(size - 1), () => this.#leaveToInterpreter());
+    this.f.if(at.wrap().and(size - 1), () => this.#leaveToInterpreter('memory'));
     return this.f.let(at.wrap().add(load('i32', entry, 16)));
   }
   /** The fast entry for an access; whatever it does not allow is left to the interpreter. */
@@ -465,12 +486,12 @@ class RegionSemantics extends FloatOperands implements Semantics {
       .and(DTLB_ENTRIES - 1);
     const entry = f.let(this.#r.fastTlb.add(index.mul(FAST_ENTRY_BYTES)));
     const last = at.add(size - 1).and(-4096n);
-    f.if(last.ne(load('i64', entry, tag)), () => this.#leaveToInterpreter());
+    f.if(last.ne(load('i64', entry, tag)), () => this.#leaveToInterpreter('memory'));
     return { at, entry };
   }
 
   jump(target: Expr): void {
-    this.#r.leaveTo(target);
+    this.#r.leaveTo('indirect', target);
   }
   branch(condition: Expr): void {
     this.f.if(condition, () => this.jumpImmediate());
@@ -478,17 +499,17 @@ class RegionSemantics extends FloatOperands implements Semantics {
   jumpImmediate(): void {
     const target = this.#offset + this.#d.imm;
     if (target >= 0 && target < PAGE_BYTES) this.#r.goTo(target);
-    else this.#r.leaveTo(this.#r.page.add(BigInt(target)));
+    else this.#r.leaveTo('page', this.#r.page.add(BigInt(target)));
   }
 
   illegalIf(condition: Expr): void {
-    this.f.if(condition, () => this.#leaveToInterpreter());
+    this.f.if(condition, () => this.#leaveToInterpreter('illegal'));
   }
   raise(_cause: number, _value: Value): void {
-    this.#leaveToInterpreter();
+    this.#leaveToInterpreter('illegal');
   }
-  #leaveToInterpreter(): void {
-    this.#r.leaveAt(this.#offset, this.#refund);
+  #leaveToInterpreter(reason: ExitReason): void {
+    this.#r.leaveAt(reason, this.#offset, this.#refund);
   }
 
   // What follows belongs to instructions that no region holds.
