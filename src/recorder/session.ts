@@ -65,6 +65,9 @@ export class Session {
     this.#options = options;
     this.#machine = options.machine;
     this.#recorder = options.recorder;
+    // A recorder has taken its first checkpoint by now; without one the machine still needs a state to reboot to.
+    if (!this.#recorder && this.#machine.position === 0)
+      this.#machine.pages.release(this.#machine.snapshot().snapshot.pages);
     this.#script = [...(options.script ?? [])];
     this.#watch = new TextWatch(options.until ?? null);
     this.#machine.events = {
@@ -268,7 +271,11 @@ export class Session {
 
 function endOf(request: { kind: 'power-off'; exitCode: number } | { kind: 'reboot' }): SessionEnd {
   if (request.kind === 'power-off') return { reason: 'power-off', exitCode: request.exitCode };
-  return { reason: 'power-off', exitCode: 0, message: 'the guest asked for a reboot; the machine stops here' };
+  return {
+    reason: 'power-off',
+    exitCode: 0,
+    message: 'the guest asked for a reboot, and there is no state to go back to',
+  };
 }
 
 /** Looks for a text in a stream of bytes. */

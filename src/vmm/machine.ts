@@ -85,6 +85,8 @@ export class Machine<P extends Processor = Processor> {
   #turnStart = 0;
   #stop: StopRequest | null = null;
   #paused = false;
+  /** The first snapshot, at position 0: what a reboot goes back to. */
+  #reset: MachineSnapshot | null = null;
 
   constructor(parts: MachineParts<P>) {
     this.clock = parts.clock;
@@ -130,12 +132,14 @@ export class Machine<P extends Processor = Processor> {
   /** Runs to a position, or until something needs the caller. Idle time is not skipped here: see `skipIdle`. */
   run(until: number): RunResult {
     while (this.position < until) {
+      this.#rebootIfAsked();
       if (this.#stop) return { kind: 'stopped', request: this.#stop };
       if (this.#paused) {
         this.#paused = false;
         return { kind: 'paused' };
       }
       const deadline = this.#settleEvents();
+      this.#rebootIfAsked();
       if (this.#stop) return { kind: 'stopped', request: this.#stop };
       const othersRunnable = this.#chooseHart();
       if (othersRunnable === null) return { kind: 'idle', untilNs: this.#nextDeadline() };
@@ -147,6 +151,7 @@ export class Machine<P extends Processor = Processor> {
       this.drainJournal();
       if (yielded || (othersRunnable && budget === turnLeft && this.#turnIsOver())) this.#endTurn();
     }
+    this.#rebootIfAsked();
     return this.#stop ? { kind: 'stopped', request: this.#stop } : { kind: 'position' };
   }
 
@@ -179,6 +184,7 @@ export class Machine<P extends Processor = Processor> {
         break;
       case 'command':
         this.#stop = input.command === 'reset' ? { kind: 'reboot' } : { kind: 'power-off', exitCode: 0 };
+        this.#rebootIfAsked();
         break;
     }
   }
@@ -202,7 +208,12 @@ export class Machine<P extends Processor = Processor> {
     const { snapshot: pages, changed } = this.pages.snapshot();
     this.cpu.dropHostAddresses();
     const digest = this.#digester.finish(pages.sum, state);
-    return { snapshot: { position: this.position, timeNs: this.clock.now(), pages, state, digest }, changed };
+    const snapshot = { position: this.position, timeNs: this.clock.now(), pages, state, digest };
+    if (this.position === 0 && !this.#reset) {
+      this.pages.hold(pages);
+      this.#reset = snapshot;
+    }
+    return { snapshot, changed };
   }
 
   restore(snapshot: MachineSnapshot): void {
@@ -217,6 +228,21 @@ export class Machine<P extends Processor = Processor> {
     assert(reader.done, 'the whole state has been read');
     this.cpu.dropHostAddresses();
     this.#stop = null;
+  }
+
+  /**
+   * A guest that asked for a reboot finds memory and devices as they were at position 0; disks keep what was written, position and
+   * time go on. Without a snapshot of position 0 the request stands, and `run` returns it.
+   */
+  #rebootIfAsked(): void {
+    if (this.#stop?.kind !== 'reboot' || !this.#reset) return;
+    const { position } = this;
+    const now = this.clock.now();
+    this.pages.resetRam(this.#reset.pages, (page) => this.cpu.pageWritten(page));
+    this.restoreState(this.#reset.state);
+    this.clock.position = position;
+    this.clock.set(now);
+    this.#turnStart = position;
   }
 
   /** Fires alarms and timers that are due; returns the next deadline, in ns of virtual time. */

@@ -93,6 +93,7 @@ export class Pages {
     const frame = this.#frames[page];
     if (frame === 0) return;
     this.#map(page, 0);
+    if (page < this.ramPages) this.#decoded[page] = 0;
     this.pool.release(frame);
     this.#setFlags(page, this.#getFlags(page) & PAGE_FLAG.watched);
     this.#markDirty(page);
@@ -182,6 +183,20 @@ export class Pages {
     });
     this.#hashes = snapshot.hashes.slice();
     this.#sum = snapshot.sum.slice();
+  }
+
+  /** Makes the content of RAM that of a snapshot; disks keep theirs. `written` is told of each page that changes. */
+  resetRam(snapshot: PageSnapshot, written: (page: number) => void): void {
+    for (let page = 0; page < this.ramPages; page++) {
+      const frame = this.frameAt(snapshot, page);
+      if (frame === this.#frames[page]) continue;
+      if (frame === 0) {
+        this.drop(page);
+      } else {
+        this.write(page).set(this.pool.bytes(frame));
+        written(page);
+      }
+    }
   }
 
   /** A second hold on a snapshot, to be released on its own. */
