@@ -1,6 +1,8 @@
 /** The options that describe a machine, shared by `record` and `run`, and the machine that they make. */
+
 import { randomBytes } from 'node:crypto';
 import { basename } from 'node:path';
+import { gunzipSync } from 'fflate';
 import type { Argv, InferredOptionTypes, Options } from 'yargs';
 import { UserError } from '../base/assert.ts';
 import { Random } from '../base/random.ts';
@@ -115,7 +117,7 @@ export function assembleMachine(
     throw new UserError(`--disk: the machine has room for ${DISKS_MAX} disks, ${args.disk.length} were given`);
   }
   const bios = args.bios === 'builtin' || args.bios === 'none' ? args.bios : readNamed('--bios', args.bios);
-  const kernel = args.kernel === undefined ? null : readNamed('--kernel', args.kernel);
+  const kernel = args.kernel === undefined ? null : decompressed(readNamed('--kernel', args.kernel));
   const initrd = args.initrd === undefined ? null : readNamed('--initrd', args.initrd);
   const disks = args.disk.map(openDisk);
   const description: MachineDescription = {
@@ -153,6 +155,31 @@ function entropySource(seed: string | undefined): InputSource['entropy'] {
 
 function readNamed(option: string, path: string): NamedFile {
   return { name: `${option} ${path}`, bytes: readUserFile(option, path, RAM_BYTES_MAX) };
+}
+
+/** Kernels often come compressed (`Image.gz`). */
+function decompressed(file: NamedFile): NamedFile {
+  const { name, bytes: packed } = file;
+  if (packed[0] !== 0x1f || packed[1] !== 0x8b) return file;
+  // The last four bytes tell the length; whoever lies there does not make us allocate it.
+  const length =
+    packed.length < 18 ? 0 : new DataView(packed.buffer, packed.byteOffset + packed.length - 4).getUint32(0, true);
+  if (length > RAM_BYTES_MAX)
+    throw new UserError(
+      `${name}: ${bytes(length)} when decompressed: more than any guest's memory, or the file is cut short`,
+    );
+  let unpacked: Uint8Array;
+  try {
+    unpacked = gunzipSync(packed);
+  } catch (error) {
+    throw new UserError(`${name}: damaged gzip data (${(error as Error).message}); get the file anew`);
+  }
+  if (unpacked.length !== length) {
+    throw new UserError(
+      `${name}: damaged gzip data (${count(length)} bytes expected, ${count(unpacked.length)} there); get the file anew`,
+    );
+  }
+  return { name, bytes: unpacked };
 }
 
 function openDisk(argument: string) {

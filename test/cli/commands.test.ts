@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { chronovisor, EMBEDDED_KERNEL, lastWords } from '../support/guests.ts';
 import { MAIN, recordSmall, SMALL_MACHINE, start, testGuest, until } from './small.ts';
 
@@ -181,6 +182,12 @@ test('a guest ends with its own exit code', async () => {
     const replayed = await chronovisor('replay', file(`${name}.trace`));
     assert.equal(replayed.code, 0, lastWords(replayed));
   }
+});
+
+test('a gzip-compressed kernel is as good as a plain one', async () => {
+  writeFileSync(file('kernel.gz'), gzipSync(readFileSync(testGuest('exit'))));
+  const ran = await chronovisor('run', '--kernel', file('kernel.gz'), '--bios', 'none', '--memory', '16M');
+  assert.equal(ran.code, 7, lastWords(ran));
 });
 
 test('--until, --max-steps and --timeout end a run, and a text that never comes is an error', async () => {

@@ -104,9 +104,14 @@ test('files that are no kernel for this machine', async () => {
     ...kernel(written('text', 'no kernel '.repeat(100))),
   );
   await refused(/not a kernel for RISC-V/, ...kernel(written('empty.kernel', '')));
+  const packed = gzipSync(elf);
   await refused(
-    /gzip-compressed kernel; decompress it first \(gunzip\)\n/,
-    ...kernel(written('kernel.gz', gzipSync(elf))),
+    /damaged gzip data \(.*\); get the file anew\n|or the file is cut short\n/,
+    ...kernel(written('cut.gz', packed.subarray(0, 3000))),
+  );
+  await refused(
+    /damaged gzip data \(.*\); get the file anew\n|or the file is cut short\n/,
+    ...kernel(written('short.gz', packed.subarray(0, 17))),
   );
   await refused(/ELF file for x86-64; one for RISC-V is needed\n/, ...kernel(written('x86', patched(elf, 18, 62))));
   await refused(/64-bit little-endian ELF file is needed\n/, ...kernel(written('elf32', patched(elf, 4, 1))));

@@ -151,9 +151,6 @@ function loadKernel(file: NamedFile): Loaded {
     const lowest = Math.min(...elf.segments.map((s) => Number(s.address)));
     return inSegment ? program : relocated(program, lowest);
   }
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
-    throw new UserError(`${name}: a gzip-compressed kernel; decompress it first (gunzip)`);
-  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const magic = bytes.length < 64 ? 0 : view.getUint32(56, true);
   if (magic === 0x644d5241) throw new UserError(`${name}: a Linux Image for Arm; one for RISC-V is needed`);
