@@ -15,7 +15,7 @@ import {
 // The answers are computed, so that the echo of a command is never taken for what it prints.
 const CONVERSATION: readonly Exchange[] = [
   ['built-in commands.', 'echo harts-$(($(nproc)+0)) product-$((6*7))'],
-  ['product-42', 'ls / | sort | xargs; seq 1 500 | awk "{s += \\$1} END {print \\"sum-\\" s}"'],
+  ['product-42', `ls / | sort | xargs; seq 1 500 | awk '{s += $1} END {print "sum-" s}'`],
   ['sum-125250', 'dd if=/dev/urandom bs=1k count=64 2>/dev/null | gzip -1 | gunzip | wc -c | sed s/^/bytes-/'],
   ['bytes-65536', 'for n in 1 2 3 4; do (echo $n | sha256sum >/dev/null; echo) & done; wait; echo all-$((2+2))'],
   ['all-4', 'poweroff -f'],
