@@ -53,7 +53,7 @@ function debian(cache: string, harts: number): BenchGuest[] {
   const guest = (initrd: string) => ({
     harts,
     memoryMiB: 512,
-    bios: join(cache, 'fw_jump.bin'),
+    bios: join(cache, 'fw_dynamic.bin'),
     kernel: join(cache, 'kernel'),
     initrd: join(cache, `initrd-${initrd}.gz`),
     append: 'console=ttyS0 quiet',
