@@ -7,6 +7,9 @@ import { TraceReader } from '../src/trace/index.ts';
 import type { BenchGuest } from './guests.ts';
 import { measure, type ProcessResult } from './process.ts';
 
+/** QEMU needs no more than half a minute for any of the guests, unless it hangs. */
+const QEMU_TIMEOUT_MS = 120_000;
+
 const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 /**
@@ -16,6 +19,8 @@ const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
  */
 export const MODES = ['run', 'record', 'replay', 'qemu', 'qemu-rr', 'qemu-icount'] as const;
 export type Mode = (typeof MODES)[number];
+
+export const isQemu = (mode: Mode) => mode.startsWith('qemu');
 
 export interface Sample {
   /** From the start of the process to its end. */
@@ -116,7 +121,7 @@ async function theirs(guest: BenchGuest, mode: Mode, folder: string): Promise<Sa
   const { kernel, bios, harts, memoryMiB, script } = guest;
   const linux = guest.initrd === null ? {} : { initrd: guest.initrd, append: guest.append };
   const args = guestArguments({ kernel, bios, harts, memoryMiB, extra, ...linux });
-  const result = await measure('qemu-system-riscv64', args, script);
+  const result = await measure('qemu-system-riscv64', args, script, QEMU_TIMEOUT_MS);
   const said = typed ? result.stdout : readFileSync(consoleLog, 'latin1');
   if (!said.includes(guest.proof)) throw new Error(`${guest.name} in QEMU: ${said.slice(-1000)}`);
   if (mode !== 'qemu-rr') return plain(result);
