@@ -5,20 +5,19 @@
 import type { EndReason, TraceWriter } from '../trace/index.ts';
 import type { InputSource, PushedInput } from '../vmm/inputs.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
-import type { JournalEvent, Machine } from '../vmm/machine.ts';
+import type { JournalEvent, JournalKind, Machine } from '../vmm/machine.ts';
 import { CHECKPOINT_STRIDE, checkpointIsDue, JournalFilter } from './policy.ts';
 
 export class Recorder {
   readonly #machine: Machine;
   readonly #writer: TraceWriter;
-  readonly #journal: JournalFilter;
+  readonly #journal = new JournalFilter();
   #lastCheckpoint = 0;
   checkpoints = 0;
 
   constructor(machine: Machine, writer: TraceWriter) {
     this.#machine = machine;
     this.#writer = writer;
-    this.#journal = new JournalFilter((event) => writer.journal(entryOf(event)));
     this.checkpoint();
   }
 
@@ -42,8 +41,11 @@ export class Recorder {
     this.#writer.console(this.#machine.position, device, data);
   }
 
+  wants(kind: JournalKind, position: number): boolean {
+    return this.#journal.wants(kind, position);
+  }
   journal(event: JournalEvent): void {
-    this.#journal.add(event);
+    this.#writer.journal(event);
   }
 
   /** Why writing has failed, if it has. */
@@ -119,8 +121,4 @@ export function recordedSource(
       return data;
     },
   };
-}
-
-export function entryOf(event: JournalEvent) {
-  return { position: event.position, hart: event.hart, kind: event.kind, code: event.code, value: event.value };
 }

@@ -72,7 +72,12 @@ export class Session {
     this.#watch = new TextWatch(options.until ?? null);
     this.#machine.events = {
       output: (device, data) => this.#output(device, data),
-      ...(this.#recorder ? { journal: (event) => this.#recorder?.journal(event) } : {}),
+      ...(this.#recorder
+        ? {
+            journal: (event) => this.#recorder?.journal(event),
+            wants: (kind, position) => this.#recorder?.wants(kind, position) ?? false,
+          }
+        : {}),
     };
     this.#expectNext();
   }

@@ -37,9 +37,10 @@ export function verify(trace: TraceReader, watcher: ReplayWatcher = {}): VerifyR
   const journal = new Expected(trace, trace.journal(0, trace.replayableTo), journalText);
   const output = new Expected(trace, trace.consoleOutput(0, trace.replayableTo), consoleText);
   let consoleBytes = 0;
-  const filter = new JournalFilter((event) => journal.check(journalText(event), event.position));
+  const filter = new JournalFilter();
   machine.events = {
-    journal: (event) => filter.add(event),
+    wants: (kind, position) => filter.wants(kind, position),
+    journal: (event) => journal.check(journalText(event), event.position),
     output: (device, data) => {
       output.check(consoleText({ position: machine.position, device, bytes: data }), machine.position);
       consoleBytes += data.length;

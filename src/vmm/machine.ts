@@ -43,6 +43,8 @@ export interface MachineEvents {
   /** Console output of a device. */
   output?(device: string, data: Uint8Array): void;
   journal?(event: JournalEvent): void;
+  /** Asked before an event is put together: they come by the hundred thousand, and few are wanted. */
+  wants?(kind: JournalKind, position: number): boolean;
 }
 
 /** A machine's state at a position: its pages, and the rest as bytes. */
@@ -120,7 +122,8 @@ export class Machine<P extends Processor = Processor> {
   /** Notes something in the journal, at the step that is being executed. */
   note(hart: number, kind: JournalKind, code: number, value: bigint): void {
     this.drainJournal();
-    this.events.journal?.({ position: this.position, hart, kind, code, value });
+    const { events, position } = this;
+    if (events.wants?.(kind, position) ?? true) events.journal?.({ position, hart, kind, code, value });
   }
 
   /** Passes on what a device sends to the outside. */
@@ -297,9 +300,12 @@ export class Machine<P extends Processor = Processor> {
     if (!this.events.journal) return;
     for (let i = 0; i < count; i++) {
       const at = JOURNAL_BASE + i * JOURNAL_ENTRY_BYTES;
+      const position = view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
+      const kind = JOURNAL_KINDS[view.getUint8(at + 8)];
+      if (this.events.wants && !this.events.wants(kind, position)) continue;
       this.events.journal({
-        position: Number(view.getBigInt64(at, true)),
-        kind: JOURNAL_KINDS[view.getUint8(at + 8)],
+        position,
+        kind,
         hart: view.getUint8(at + 9),
         code: Number(view.getBigInt64(at + 16, true)),
         value: view.getBigUint64(at + 24, true),
