@@ -9,12 +9,12 @@ export const CHECKPOINT_STRIDE = 2 ** 22;
 
 /**
  * Steps between checkpoints. The largest keeps a seek near a quarter of a second where the guest's code is neither cold nor all
- * compiled. A page that was written costs about 2 us to hash and hand over, a checkpoint about 1 ms beside that, and a step 1 to 4 ns: the factor
- * keeps the cost of checkpoints between 1 and 5 %.
+ * compiled. A page that was written costs about 2 us to hash and hand over, a checkpoint some 3 ms beside that (host addresses that must be
+ * found again, mostly), and a step 1 to 4 ns: the factors keep the cost of checkpoints between 1 and 5 %.
  */
 const SPACING_MAX = 20 * CHECKPOINT_STRIDE;
 const STEPS_PER_PAGE = 40_000;
-const PAGES_PER_CHECKPOINT = 800;
+const PAGES_PER_CHECKPOINT = 1600;
 
 /** Asked at multiples of `CHECKPOINT_STRIDE`: whether a checkpoint is worth its cost now. */
 export function checkpointIsDue(stepsSince: number, pagesWritten: number): boolean {
