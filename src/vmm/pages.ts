@@ -5,7 +5,7 @@
 import { assert } from '../base/assert.ts';
 import type { Digester } from './digest.ts';
 import { FramePool } from './frames.ts';
-import { DECODED_TABLE_BASE, PAGE_BYTES, PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_TABLE_BASE } from './layout.ts';
+import { DECODED_TABLE_BASE, PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_TABLE_BASE } from './layout.ts';
 
 const CHUNK_PAGES = 512;
 
@@ -252,6 +252,3 @@ export class Pages {
     else this.#diskFlags[page - this.ramPages] = flags;
   }
 }
-
-/** Number of the page that holds an offset. */
-export const pageOf = (offset: number): number => Math.floor(offset / PAGE_BYTES);

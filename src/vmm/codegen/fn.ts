@@ -94,14 +94,6 @@ export class Fn {
     this.#code.raw(Uint8Array.of(0xfc, 11, 0));
   }
 
-  /** Copies memory; the ranges may overlap. */
-  copy(to: Expr, from: Expr, length: Value): void {
-    to.emit(this.#code);
-    from.emit(this.#code);
-    coerce(length, 'i32').emit(this.#code);
-    this.#code.raw(Uint8Array.of(0xfc, 10, 0, 0));
-  }
-
   /** Calls for the effect; a result is dropped. */
   do(callee: Callee, ...args: Value[]): void {
     new Call(callee, args).emit(this.#code);

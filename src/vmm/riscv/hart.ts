@@ -3,7 +3,6 @@
  * otherwise. Names are those of the privileged specification.
  */
 
-export const XLEN_BYTES = 8;
 export const PRIV = { U: 0, S: 1, M: 3 } as const;
 
 /** Entries of the architectural TLBs, and bytes of an entry: a tag and a page table entry. */
