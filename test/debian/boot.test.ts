@@ -42,7 +42,7 @@ for (const firmware of ['builtin', 'fw_jump', 'fw_dynamic']) {
       assert.equal(verified.code, 0, lastWords(verified));
       const result = JSON.parse(verified.stdout);
       assert.equal(result.equal, true);
-      assert.ok(result.digests > 20, `${result.digests} digests were compared`);
+      assert.ok(result.digests >= 10, `${result.digests} digests were compared`);
       assert.equal(result.consoleBytes, Buffer.byteLength(recorded.stdout));
     });
   }
