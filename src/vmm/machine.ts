@@ -22,6 +22,8 @@ export type RunResult =
   | { kind: 'stopped'; request: StopRequest }
   /** Somebody asked for it with `pause`. */
   | { kind: 'paused' }
+  /** The listener of a probe asked for it (see probes.ts). */
+  | { kind: 'probe' }
   /** No hart is runnable until virtual time `untilNs` (Infinity: until an input comes). */
   | { kind: 'idle'; untilNs: number };
 
