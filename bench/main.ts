@@ -6,35 +6,46 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import yargs from 'yargs';
-import { hideBin } from 'yargs/helpers';
+import { parseArgs } from 'node:util';
 import { debianCache, readVersions } from '../scripts/debian.ts';
 import { findProgram } from '../scripts/process.ts';
+import { parseWhole } from '../src/cli/arguments.ts';
 import { benchGuests } from './guests.ts';
 import { firstStep, isQemu, type Mode, modesOf, type Sample, sample } from './modes.ts';
 import { measure } from './process.ts';
 import { type BenchResult, median, resultOf, SCHEMA_VERSION, tableOf } from './report.ts';
 
-const args = await yargs(hideBin(process.argv))
-  .scriptName('npm run bench --')
-  .usage(
-    '$0 [options] [guest...]\n\nMeasures the guests whose names contain one of the words; all of them without any.',
-  )
-  .option('repeat', { type: 'number', default: 3, describe: 'runs of each kind; medians are shown' })
-  .option('long', { type: 'boolean', default: false, describe: 'also the guests that work for minutes' })
-  .option('qemu', { type: 'boolean', default: true, describe: 'QEMU too, where it is installed (--no-qemu: not)' })
-  .option('json', { type: 'string', describe: 'file to write all results to' })
-  .check(({ repeat }) => (Number.isInteger(repeat) && repeat > 0) || '--repeat: a whole number above 0 is needed')
-  .strictOptions()
-  .parseAsync();
+const USAGE = `npm run bench -- [options] [guest...]
+
+Measures the guests whose names contain one of the words; all of them without any.
+
+  --repeat N   runs of each kind; medians are shown [3]
+  --long       also the guests that work for minutes
+  --no-qemu    not QEMU, even where it is installed
+  --json FILE  file to write all results to`;
+
+const { values: args, positionals: words } = parseArgs({
+  allowPositionals: true,
+  options: {
+    repeat: { type: 'string', default: '3' },
+    long: { type: 'boolean', default: false },
+    'no-qemu': { type: 'boolean', default: false },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+if (args.help) {
+  console.log(USAGE);
+  process.exit();
+}
+const repeat = parseWhole('--repeat', args.repeat, 1, 1000);
 
 const cache = readVersions(debianCache()) ? debianCache() : null;
 if (cache === null) console.log('no Debian guest (npm run debian brings it): the embedded guest only\n');
-const words = args._.map(String);
 const guests = benchGuests(cache)
   .filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
   .filter(({ long }) => args.long || !long);
-const qemuVersion = args.qemu && findProgram('qemu-system-riscv64') !== undefined ? await versionOfQemu() : null;
+const qemuVersion = !args['no-qemu'] && findProgram('qemu-system-riscv64') !== undefined ? await versionOfQemu() : null;
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-bench-'));
 const results = [];
 const first = [];
@@ -42,7 +53,7 @@ try {
   for (const guest of guests) {
     const starts: number[] = [];
     const samples = new Map<Mode, Sample[]>(modesOf(guest, qemuVersion !== null).map((mode) => [mode, []]));
-    for (let round = 0; round < args.repeat; round++) {
+    for (let round = 0; round < repeat; round++) {
       starts.push(await firstStep(guest, folder));
       for (const [mode, taken] of samples) {
         try {
@@ -73,7 +84,7 @@ if (args.json !== undefined) {
     product: JSON.parse(readFileSync(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8')).version,
     takenAt: new Date().toISOString(),
     host: { cpu: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version, qemu: qemuVersion },
-    repeat: args.repeat,
+    repeat,
     firstStepMs: first,
     guests: results,
   };

@@ -20,3 +20,13 @@ export function unreachable(value: never): never {
 export class UserError extends Error {
   override name = 'UserError';
 }
+
+/** Replay came to another state than was recorded. */
+export class Divergence extends Error {
+  override name = 'Divergence';
+  readonly position: number;
+  constructor(position: number, message: string) {
+    super(message);
+    this.position = position;
+  }
+}

@@ -50,11 +50,4 @@ export function parseChoices<T extends string>(option: string, text: string, cho
   });
 }
 
-export function whole(option: string, value: number, low: number, high: number): number {
-  if (!Number.isSafeInteger(value) || value < low || value > high) {
-    throw new UserError(`${option} ${value}: a whole number from ${low} to ${high} is needed`);
-  }
-  return value;
-}
-
 const shown = (text: string) => (text.trim() === '' ? `'${text}'` : text);

@@ -6,7 +6,6 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'nod
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { CommandModule } from 'yargs';
 import { AssertionError, assert, UserError } from '../base/assert.ts';
 import { Random } from '../base/random.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
@@ -16,58 +15,53 @@ import { digestOf, verify } from '../replay/verify.ts';
 import { type MachineDescription, TraceReader, TraceWriter } from '../trace/index.ts';
 import type { InputSource } from '../vmm/inputs.ts';
 import { bootVirt, buildVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
-import { whole } from './arguments.ts';
+import { parseWhole } from './arguments.ts';
+import { command } from './command-line.ts';
 import { bytes, count, digestText, seconds } from './format.ts';
 import { consoleTail, hartText } from './state.ts';
 import { productVersion } from './version.ts';
 
-interface Arguments {
-  output: string;
-  force: boolean;
-  runs: number;
-  first: number;
-}
-
 const KERNEL = fileURLToPath(new URL('../../../guests/embedded/kernel.elf', import.meta.url));
+const OWN_OUTPUT = join(tmpdir(), 'chronovisor-demo.trace');
 const HARTS = 4;
 const LETTERS = 400;
 const PROMPT = '> ';
 
-export const demoCommand: CommandModule<object, Arguments> = {
-  command: 'demo',
-  describe: 'hunt a bug of the embedded guest that shows in some runs only',
-  builder: (y) =>
-    y
-      .option('output', {
-        type: 'string',
-        alias: 'o',
-        default: join(tmpdir(), 'chronovisor-demo.trace'),
-        describe: 'where the trace of the failing run goes',
-      })
-      .option('force', { type: 'boolean', default: false, describe: 'replace that file if it exists' })
-      .option('runs', { type: 'number', default: 100, describe: 'give up after so many runs' })
-      .option('first', { type: 'number', default: 1, describe: 'seed of the first run' }),
-  handler: async (args) => {
-    whole('--runs', args.runs, 1, 100_000);
-    whole('--first', args.first, 0, 2 ** 31);
+export const demoCommand = command(
+  '',
+  {
+    output: {
+      type: 'text',
+      alias: 'o',
+      value: 'TRACE',
+      default: OWN_OUTPUT,
+      describe: 'where the trace of the failing run goes',
+    },
+    force: { type: 'flag', describe: 'replace that file if it exists' },
+    runs: { type: 'text', value: 'N', default: '100', describe: 'give up after so many runs' },
+    first: { type: 'text', value: 'N', default: '1', describe: 'seed of the first run' },
+  },
+  async (args) => {
+    const runs = parseWhole('--runs', args.runs, 1, 100_000);
+    const first = parseWhole('--first', args.first, 0, 2 ** 31);
     // Only the demo's own default file is replaced without asking.
-    const own = args.output === join(tmpdir(), 'chronovisor-demo.trace');
+    const own = args.output === OWN_OUTPUT;
     if (existsSync(args.output) && !own && !args.force) {
       throw new UserError(`--output ${args.output}: the file exists; choose another name or give --force`);
     }
     const folder = mkdtempSync(join(tmpdir(), 'chronovisor-'));
     try {
-      const failing = await hunt(join(folder, 'run.trace'), args);
+      const failing = await hunt(join(folder, 'run.trace'), runs, first);
       copyFileSync(failing, args.output);
       tell(resolve(args.output));
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
   },
-};
+);
 
 /** Records one run after the other until one fails; returns its trace. */
-async function hunt(path: string, { runs, first }: Arguments): Promise<string> {
+async function hunt(path: string, runs: number, first: number): Promise<string> {
   console.log(
     `An SMP kernel on ${HARTS} harts passes letters between tasks. Sometimes it panics. Recording runs until it does:\n`,
   );

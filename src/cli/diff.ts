@@ -1,31 +1,20 @@
 /** `chronovisor diff`: the first position at which two recordings differ. */
-import type { CommandModule } from 'yargs';
 import { diff } from '../replay/diff.ts';
+import { command } from './command-line.ts';
 import { count, table } from './format.ts';
 import { openTrace } from './trace-argument.ts';
 
-interface Arguments {
-  a: string;
-  b: string;
-  json: boolean;
-}
-
-export const diffCommand: CommandModule<object, Arguments> = {
-  command: 'diff <a> <b>',
-  describe: 'find the first position at which two recordings differ, and in what (exit code 1 if they do)',
-  builder: (y) =>
-    y
-      .positional('a', { type: 'string', demandOption: true, describe: 'trace file' })
-      .positional('b', { type: 'string', demandOption: true, describe: 'trace file' })
-      .option('json', { type: 'boolean', default: false, describe: 'print the result as JSON' }),
-  handler: ({ a, b, json }) => {
+export const diffCommand = command(
+  '<a> <b>',
+  { json: { type: 'flag', describe: 'print the result as JSON' } },
+  ({ a, b, json }) => {
     const [first, second] = [a, b].map((path) => openTrace(path));
     const result = diff(first, second);
     if (json) console.log(JSON.stringify(result));
     else console.log(describe(a, b, result, [first.replayableTo, second.replayableTo]));
     if (result.position !== null || first.replayableTo !== second.replayableTo) process.exitCode = 1;
   },
-};
+);
 
 function describe(a: string, b: string, result: ReturnType<typeof diff>, ends: number[]): string {
   const { position, common, details } = result;

@@ -1,9 +1,9 @@
 /** `chronovisor dump`: everything in a trace, as text or JSON lines, filtered. */
-import type { CommandModule } from 'yargs';
 import { UserError } from '../base/assert.ts';
 import { type ConsoleRun, JOURNAL_KINDS, type JournalEntry, type TraceReader } from '../trace/index.ts';
 import { exceptionName, interruptName, sbiName } from '../vmm/riscv/names.ts';
 import { parseChoices } from './arguments.ts';
+import { command } from './command-line.ts';
 import { count, digestText, hex, jsonValue, plural, seconds } from './format.ts';
 import { openTrace, parsePosition } from './trace-argument.ts';
 
@@ -12,15 +12,6 @@ type Section = (typeof SECTIONS)[number];
 
 const INPUT_KINDS = ['console', 'clock', 'command', 'entropy', 'block'] as const;
 const KINDS = [...INPUT_KINDS, ...JOURNAL_KINDS] as const;
-
-interface Arguments {
-  trace: string;
-  section: string | undefined;
-  from: string;
-  to: string;
-  kind: string | undefined;
-  json: boolean;
-}
 
 /** What is wanted. */
 interface Filter {
@@ -31,26 +22,24 @@ interface Filter {
   readonly json: boolean;
 }
 
-export const dumpCommand: CommandModule<object, Arguments> = {
-  command: 'dump <trace>',
-  describe: 'print inputs, journal, console, checkpoints and chunks of a trace',
-  builder: (y) =>
-    y
-      .positional('trace', { type: 'string', demandOption: true, describe: 'trace file' })
-      .option('section', {
-        type: 'string',
-        requiresArg: true,
-        describe: `what to print, with commas between: ${SECTIONS.join(', ')}`,
-      })
-      .option('from', { type: 'string', requiresArg: true, default: '0', describe: 'first position' })
-      .option('to', { type: 'string', requiresArg: true, default: 'end', describe: 'last position' })
-      .option('kind', {
-        type: 'string',
-        requiresArg: true,
-        describe: `only inputs and journal entries of these kinds: ${KINDS.join(', ')}`,
-      })
-      .option('json', { type: 'boolean', default: false, describe: 'a JSON object a line' }),
-  handler: (args) => {
+export const dumpCommand = command(
+  '<trace>',
+  {
+    section: {
+      type: 'text',
+      value: 'LIST',
+      describe: `what to print, with commas between: ${SECTIONS.join(', ')}`,
+    },
+    from: { type: 'text', value: 'POSITION', default: '0', describe: 'first position' },
+    to: { type: 'text', value: 'POSITION', default: 'end', describe: 'last position' },
+    kind: {
+      type: 'text',
+      value: 'LIST',
+      describe: `only inputs and journal entries of these kinds: ${KINDS.join(', ')}`,
+    },
+    json: { type: 'flag', describe: 'a JSON object a line' },
+  },
+  (args) => {
     const kinds = args.kind === undefined ? KINDS : parseChoices('--kind', args.kind, KINDS);
     // Who asks for kinds wants what has kinds.
     const usual = args.kind === undefined ? SECTIONS : (['inputs', 'journal'] as const);
@@ -65,7 +54,7 @@ export const dumpCommand: CommandModule<object, Arguments> = {
       }
     }
   },
-};
+);
 
 interface Entry {
   readonly record: object;

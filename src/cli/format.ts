@@ -1,6 +1,7 @@
 /** Numbers for people. */
 export function count(n: number): string {
-  return n.toLocaleString('en-US');
+  // Not by `toLocaleString`, which takes some milliseconds to get ready.
+  return String(n).replaceAll(/\B(?=(\d{3})+$)/g, ',');
 }
 
 export function bytes(n: number): string {

@@ -1,27 +1,18 @@
 /** `chronovisor info`: what a trace holds, at a glance. */
-import type { CommandModule } from 'yargs';
 import type { TraceReader } from '../trace/index.ts';
+import { command } from './command-line.ts';
 import { bytes, count, digestText, jsonValue, plural, seconds, table } from './format.ts';
 import { openTrace } from './trace-argument.ts';
 
-interface Arguments {
-  trace: string;
-  json: boolean;
-}
-
-export const infoCommand: CommandModule<object, Arguments> = {
-  command: 'info <trace>',
-  describe: 'show machine, guest, duration, inputs, checkpoints and sizes of a trace',
-  builder: (y) =>
-    y
-      .positional('trace', { type: 'string', demandOption: true, describe: 'trace file' })
-      .option('json', { type: 'boolean', default: false, describe: 'print as JSON' }),
-  handler: ({ trace: path, json }) => {
+export const infoCommand = command(
+  '<trace>',
+  { json: { type: 'flag', describe: 'print as JSON' } },
+  ({ trace: path, json }) => {
     const trace = openTrace(path);
     const facts = gather(trace);
     console.log(json ? JSON.stringify(facts, jsonValue, 2) : describe(trace, facts));
   },
-};
+);
 
 /** Steps from which on sizes per step mean something. */
 const RATES_FROM = 1e6;

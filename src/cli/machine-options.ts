@@ -2,8 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { basename } from 'node:path';
-import { gunzipSync } from 'fflate';
-import type { Argv, InferredOptionTypes, Options } from 'yargs';
+import { gunzipSync } from 'node:zlib';
 import { UserError } from '../base/assert.ts';
 import { Random } from '../base/random.ts';
 import type { MachineDescription, TraceHeader } from '../trace/index.ts';
@@ -13,76 +12,63 @@ import type { NamedFile } from '../vmm/riscv/boot.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { bootVirt, buildVirt, DISKS_MAX } from '../vmm/riscv/virt.ts';
 import { parseMemory, parseNumber, parseTime, parseWhole } from './arguments.ts';
+import type { Options, Values } from './command-line.ts';
 import { bytes, count } from './format.ts';
 import { linuxRelease } from './guest-notes.ts';
 import { openUserFile, readUserFile } from './user-file.ts';
 
-const GROUP = 'Machine:';
+const GROUP = 'Machine';
 
 export const MACHINE_OPTIONS = {
-  kernel: {
-    type: 'string',
-    requiresArg: true,
-    describe: 'Linux Image, ELF kernel, or bare-metal program',
-    group: GROUP,
-  },
-  initrd: { type: 'string', requiresArg: true, describe: 'initial RAM disk', group: GROUP },
-  append: { type: 'string', requiresArg: true, default: '', describe: 'kernel command line', group: GROUP },
+  kernel: { type: 'text', value: 'FILE', describe: 'Linux Image, ELF kernel, or bare-metal program', group: GROUP },
+  initrd: { type: 'text', value: 'FILE', describe: 'initial RAM disk', group: GROUP },
+  append: { type: 'text', value: 'TEXT', default: '', describe: 'kernel command line', group: GROUP },
   bios: {
-    type: 'string',
-    requiresArg: true,
+    type: 'text',
+    value: 'FILE',
     default: 'builtin',
     describe: "'builtin' SBI firmware, a firmware file such as OpenSBI's fw_jump, or 'none'",
     group: GROUP,
   },
-  memory: {
-    type: 'string',
-    requiresArg: true,
-    default: '512M',
-    describe: 'guest memory, from 16M to 2G',
-    group: GROUP,
-  },
-  harts: { type: 'string', requiresArg: true, default: '1', describe: `harts, 1 to ${HARTS_MAX}`, group: GROUP },
+  memory: { type: 'text', value: 'SIZE', default: '512M', describe: 'guest memory, from 16M to 2G', group: GROUP },
+  harts: { type: 'text', value: 'N', default: '1', describe: `harts, 1 to ${HARTS_MAX}`, group: GROUP },
   disk: {
-    type: 'string',
-    requiresArg: true,
-    array: true,
-    default: [] as string[],
+    type: 'list',
+    value: 'FILE',
     describe: 'raw disk image, never written: changes stay in the machine; append ,ro for read-only',
     group: GROUP,
   },
-  quantum: { type: 'string', requiresArg: true, default: '4096', describe: "steps of a hart's turn", group: GROUP },
+  quantum: { type: 'text', value: 'STEPS', default: '4096', describe: "steps of a hart's turn", group: GROUP },
   'ns-per-step': {
-    type: 'string',
-    requiresArg: true,
+    type: 'text',
+    value: 'NS',
     default: '1',
     describe: 'virtual time of a step in nanoseconds',
     group: GROUP,
   },
   clock: {
-    choices: ['virtual', 'host'] as const,
-    requiresArg: true,
-    default: 'virtual' as const,
+    type: 'choice',
+    choices: ['virtual', 'host'],
+    default: 'virtual',
     describe: "guest time: a function of position, or the host's clock",
     group: GROUP,
   },
   rtc: {
-    type: 'string',
-    requiresArg: true,
+    type: 'text',
+    value: 'DATE',
     default: '2026-01-01T00:00:00Z',
     describe: "the guest's wall clock at the start",
     group: GROUP,
   },
   seed: {
-    type: 'string',
-    requiresArg: true,
+    type: 'text',
+    value: 'N',
     describe: "draw the guest's random numbers from this seed, so that equal inputs give equal runs",
     group: GROUP,
   },
-} as const satisfies Record<string, Options>;
+} as const satisfies Options;
 
-export type MachineArguments = InferredOptionTypes<typeof MACHINE_OPTIONS>;
-export const machineOptions = <T>(y: Argv<T>) => y.options(MACHINE_OPTIONS);
+export type MachineArguments = Values<typeof MACHINE_OPTIONS>;
 
 const SEED_MAX = 2 ** 32 - 1;
 const SECTOR_BYTES = 512;
@@ -170,7 +156,7 @@ function decompressed(file: NamedFile): NamedFile {
     );
   let unpacked: Uint8Array;
   try {
-    unpacked = gunzipSync(packed);
+    unpacked = gunzipSync(packed, { maxOutputLength: Math.max(1, length) });
   } catch (error) {
     throw new UserError(`${name}: damaged gzip data (${(error as Error).message}); get the file anew`);
   }

@@ -1,68 +1,79 @@
 #!/usr/bin/env node
-/** The command line. One file a command; this one only gathers them and turns errors into messages. */
-import yargs from 'yargs';
-import { hideBin } from 'yargs/helpers';
-import { UserError } from '../base/assert.ts';
-import { Divergence } from '../replay/replayer.ts';
-import { demoCommand } from './demo.ts';
-import { diffCommand } from './diff.ts';
-import { dumpCommand } from './dump.ts';
-import { infoCommand } from './info.ts';
-import { recordCommand, runCommand } from './record.ts';
-import { repairCommand } from './repair.ts';
-import { replayCommand, verifyCommand } from './replay.ts';
-import { stateCommand } from './state.ts';
+/** The command line. One file a command, loaded when it is asked for; this one only names them and turns errors into messages. */
+import { Divergence, UserError } from '../base/assert.ts';
+import { type Command, columns, commandHelp, parse } from './command-line.ts';
 import { productVersion } from './version.ts';
 
-/** Options that may be given more than once. */
-const REPEATABLE = new Set(['disk', '_']);
+interface Listed {
+  readonly describe: string;
+  readonly load: () => Promise<Command>;
+}
 
-const COMMANDS = new Set('record run replay verify state info dump diff repair demo'.split(' '));
+const COMMANDS: Readonly<Record<string, Listed>> = {
+  record: {
+    describe: 'run a guest and record it to a trace',
+    load: async () => (await import('./record.ts')).recordCommand,
+  },
+  run: { describe: 'run a guest without recording it', load: async () => (await import('./record.ts')).runCommand },
+  replay: {
+    describe: 'replay a trace: the same console, the same everything, checked',
+    load: async () => (await import('./replay.ts')).replayCommand,
+  },
+  verify: {
+    describe: 'replay a trace and compare every digest, journal entry and console byte',
+    load: async () => (await import('./replay.ts')).verifyCommand,
+  },
+  state: {
+    describe: 'show registers, CSRs, code around pc and the console at a position',
+    load: async () => (await import('./state.ts')).stateCommand,
+  },
+  info: {
+    describe: 'show machine, guest, duration, inputs, checkpoints and sizes of a trace',
+    load: async () => (await import('./info.ts')).infoCommand,
+  },
+  dump: {
+    describe: 'print inputs, journal, console, checkpoints and chunks of a trace',
+    load: async () => (await import('./dump.ts')).dumpCommand,
+  },
+  diff: {
+    describe: 'find the first position at which two recordings differ, and in what (exit code 1 if they do)',
+    load: async () => (await import('./diff.ts')).diffCommand,
+  },
+  repair: {
+    describe: 'make a trace whole that was cut off (killed recording, full disk) or damaged',
+    load: async () => (await import('./repair.ts')).repairCommand,
+  },
+  demo: {
+    describe: 'hunt a bug of the embedded guest that shows in some runs only',
+    load: async () => (await import('./demo.ts')).demoCommand,
+  },
+};
 
-const parser = yargs(hideBin(process.argv))
-  .scriptName('chronovisor')
-  .usage('$0 <command>\n\nRecords a virtual machine and replays it bit for bit.')
-  .parserConfiguration({ 'greedy-arrays': false })
-  .command(recordCommand)
-  .command(runCommand)
-  .command(replayCommand)
-  .command(verifyCommand)
-  .command(stateCommand)
-  .command(infoCommand)
-  .command(dumpCommand)
-  .command(diffCommand)
-  .command(repairCommand)
-  .command(demoCommand)
-  .demandCommand(1, 'the name of a command is missing')
-  .recommendCommands()
-  .strict()
-  .version(productVersion())
-  .wrap(Math.min(110, process.stdout.columns ?? 110))
-  .check((args) => {
-    for (const [name, value] of Object.entries(args)) {
-      if (Array.isArray(value) && !REPEATABLE.has(name))
-        throw new UserError(`--${name} is given ${value.length} times`);
-    }
-    return true;
-  })
-  .fail((message, error) => {
-    // What yargs itself refuses inside a command comes as an error, too.
-    if (error && error.name !== 'YError') throw error;
-    const [command = ''] = hideBin(process.argv).filter((arg) => !arg.startsWith('-'));
-    const help = COMMANDS.has(command) ? `chronovisor ${command} --help` : 'chronovisor --help';
-    throw new UserError(`${sentence(message ?? error.message)}; ${help} tells more`);
-  });
+const width = () => Math.min(110, process.stdout.columns ?? 110);
+const asksForHelp = (word: string) => word === '--help' || word === '-h';
 
-/** What yargs says, as the rest of a sentence. */
-function sentence(message: string): string {
-  return message
-    .replaceAll(/\s*\n\s*/g, ' ')
-    .trim()
-    .replace(/^Unknown arguments?: (.*)$/, 'unknown argument $1')
-    .replace(/^Did you mean (.*)\?$/, 'no such command; did you mean $1?')
-    .replace(/^Invalid values: *Argument: (\S+), Given: "(.*)", Choices: (.*)$/s, '--$1 $2: one of $3 is needed')
-    .replace(/^Not enough arguments following: (.*)$/, '--$1 needs a value')
-    .replace(/^Not enough non-option arguments: got (\d+), need at least (\d+)$/, 'the name of a trace is missing');
+async function run(words: readonly string[]): Promise<void> {
+  const [name = '', ...rest] = words;
+  if (name === '--version') return console.log(productVersion());
+  if (asksForHelp(name)) return console.log(generalHelp());
+  if (name === '' || name.startsWith('-')) {
+    throw new UserError('the name of a command is missing; chronovisor --help tells more');
+  }
+  const listed = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!listed) throw new UserError(`${name}: no such command; there are ${Object.keys(COMMANDS).join(', ')}`);
+  const command = await listed.load();
+  const end = rest.indexOf('--');
+  if ((end < 0 ? rest : rest.slice(0, end)).some(asksForHelp)) {
+    return console.log(commandHelp(name, listed.describe, command, width()));
+  }
+  // A command's own types say what its handler takes; `parse` made just that.
+  await command.handler(parse(name, command, rest) as never);
+}
+
+function generalHelp(): string {
+  const rows = Object.entries(COMMANDS).map(([name, { describe }]) => [`chronovisor ${name}`, describe] as const);
+  const more = ['chronovisor COMMAND --help lists all options of a command, chronovisor --version tells the version.'];
+  return ['Records a virtual machine and replays it bit for bit.', columns(rows, width()), ...more].join('\n\n');
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -72,7 +83,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await parser.parseAsync();
+  await run(process.argv.slice(2));
 } catch (error) {
   if (error instanceof UserError || error instanceof Divergence) {
     console.error(`chronovisor: ${error.message}`);

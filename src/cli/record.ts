@@ -1,13 +1,14 @@
 /** `chronovisor record` and `chronovisor run`: a guest, live. */
 import { existsSync } from 'node:fs';
-import type { ArgumentsCamelCase, Argv, CommandModule, InferredOptionTypes, Options } from 'yargs';
 import { UserError } from '../base/assert.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
 import { Session, type SessionEnd } from '../recorder/session.ts';
-import { type ClosedTrace, type TraceHeader, TraceWriteError, TraceWriter } from '../trace/index.ts';
+import { TraceWriteError } from '../trace/file.ts';
+import type { ClosedTrace, TraceHeader, TraceWriter } from '../trace/index.ts';
 import { parseNumber, parseWhole } from './arguments.ts';
+import { command, type Options, type Values } from './command-line.ts';
 import { bytes, count, seconds } from './format.ts';
-import { assembleMachine, type MachineArguments, machineOptions } from './machine-options.ts';
+import { assembleMachine, MACHINE_OPTIONS } from './machine-options.ts';
 import { readScript } from './script.ts';
 import { SpeedMeter } from './speed.ts';
 import { type Status, Terminal } from './terminal.ts';
@@ -15,63 +16,53 @@ import { readUserFile } from './user-file.ts';
 import { productVersion } from './version.ts';
 
 const RUN_OPTIONS = {
-  until: { type: 'string', requiresArg: true, describe: 'end when the console has shown this text', group: 'Ending:' },
-  'max-steps': { type: 'string', requiresArg: true, describe: 'end after so many steps', group: 'Ending:' },
-  timeout: { type: 'string', requiresArg: true, describe: 'end after so many seconds', group: 'Ending:' },
+  ...MACHINE_OPTIONS,
+  until: { type: 'text', value: 'TEXT', describe: 'end when the console has shown this text', group: 'Ending' },
+  'max-steps': { type: 'text', value: 'N', describe: 'end after so many steps', group: 'Ending' },
+  timeout: { type: 'text', value: 'SECONDS', describe: 'end after so many seconds', group: 'Ending' },
   script: {
-    type: 'string',
-    requiresArg: true,
+    type: 'text',
+    value: 'FILE',
     describe: 'console script: lines "expected text => answer"; \\n, \\r and \\t are understood',
-    group: 'Console:',
+    group: 'Console',
   },
   input: {
-    type: 'string',
-    requiresArg: true,
+    type: 'text',
+    value: 'FILE',
     describe: 'file to type at the console instead of standard input',
-    group: 'Console:',
+    group: 'Console',
   },
   json: {
-    type: 'boolean',
-    default: false,
+    type: 'flag',
     describe: 'progress as JSON lines on standard output; the console goes to standard error',
-    group: 'Console:',
+    group: 'Console',
   },
-} as const satisfies Record<string, Options>;
+} as const satisfies Options;
 
 const RECORD_OPTIONS = {
-  output: { type: 'string', alias: 'o', requiresArg: true, describe: 'trace file to write', group: 'Trace:' },
-  force: { type: 'boolean', default: false, describe: 'replace the file if it exists', group: 'Trace:' },
-} as const satisfies Record<string, Options>;
+  ...RUN_OPTIONS,
+  output: { type: 'text', alias: 'o', value: 'TRACE', describe: 'trace file to write', group: 'Trace' },
+  force: { type: 'flag', describe: 'replace the file if it exists', group: 'Trace' },
+} as const satisfies Options;
 
-type RunArguments = MachineArguments & InferredOptionTypes<typeof RUN_OPTIONS>;
-type RecordArguments = RunArguments & InferredOptionTypes<typeof RECORD_OPTIONS>;
+type RunArguments = Values<typeof RUN_OPTIONS>;
 
 const INPUT_BYTES_MAX = 2 ** 30;
 const TIMEOUT_S_MAX = 1e9;
 
-export const runCommand: CommandModule<object, RunArguments> = {
-  command: 'run',
-  describe: 'run a guest without recording it',
-  builder: (y: Argv) => machineOptions(y).options(RUN_OPTIONS),
-  handler: (args) => live(args, null),
-};
+export const runCommand = command('', RUN_OPTIONS, (args) => live(args, null));
 
-export const recordCommand: CommandModule<object, RecordArguments> = {
-  command: 'record',
-  describe: 'run a guest and record it to a trace',
-  builder: (y: Argv) => machineOptions(y).options(RUN_OPTIONS).options(RECORD_OPTIONS),
-  handler: (args) => {
-    if (!args.output) throw new UserError('--output (-o) is missing: name the trace file to write');
-    return live(args, { path: args.output, force: args.force });
-  },
-};
+export const recordCommand = command('', RECORD_OPTIONS, (args) => {
+  if (!args.output) throw new UserError('--output (-o) is missing: name the trace file to write');
+  return live(args, { path: args.output, force: args.force });
+});
 
 interface Output {
   readonly path: string;
   readonly force: boolean;
 }
 
-async function live(args: ArgumentsCamelCase<RunArguments>, output: Output | null): Promise<void> {
+async function live(args: RunArguments, output: Output | null): Promise<void> {
   const ending = endingOf(args);
   if (args.script !== undefined && args.input !== undefined) {
     throw new UserError('--script and --input: only one of them can type at the console');
@@ -81,6 +72,9 @@ async function live(args: ArgumentsCamelCase<RunArguments>, output: Output | nul
   }
   const script = args.script === undefined ? [] : readScript(args.script);
   const typed = args.input === undefined ? null : readUserFile('--input', args.input, INPUT_BYTES_MAX);
+  // A run without a recorder loads nothing of the trace; a recorder's thread loads while the machine is put together.
+  const tracing = output ? await import('../trace/writer.ts') : null;
+  const thread = tracing?.startWriterThread();
   let writer: TraceWriter | null = null;
   const { machine, description, notes } = assembleMachine(args, (source, of) =>
     output
@@ -91,14 +85,14 @@ async function live(args: ArgumentsCamelCase<RunArguments>, output: Output | nul
         )
       : source,
   );
-  if (output) {
+  if (tracing && output && thread) {
     const header: TraceHeader = {
       productVersion: productVersion(),
       createdMs: Date.now(),
       machine: description,
       notes,
     };
-    writer = new TraceWriter(output.path, header, { force: output.force });
+    writer = new tracing.TraceWriter(output.path, header, { force: output.force, thread });
   }
   const recorder = writer ? new Recorder(machine, writer) : null;
   const meter = new SpeedMeter(performance.now());
@@ -149,10 +143,10 @@ async function live(args: ArgumentsCamelCase<RunArguments>, output: Output | nul
   process.exitCode = terminal.signalCode ?? end.exitCode ?? 0;
 }
 
-function endingOf(args: ArgumentsCamelCase<RunArguments>) {
+function endingOf(args: RunArguments) {
   if (args.until === '') throw new UserError("--until '': a text to wait for is needed");
   const maxSteps =
-    args.maxSteps === undefined ? null : parseWhole('--max-steps', args.maxSteps, 1, Number.MAX_SAFE_INTEGER);
+    args['max-steps'] === undefined ? null : parseWhole('--max-steps', args['max-steps'], 1, Number.MAX_SAFE_INTEGER);
   const timeoutS = args.timeout === undefined ? null : parseNumber('--timeout', args.timeout, 0.001, TIMEOUT_S_MAX);
   return {
     ...(args.until === undefined ? {} : { until: args.until }),

@@ -1,32 +1,14 @@
 /** `chronovisor replay` and `chronovisor verify`: a trace from its beginning to its end, everything checked. */
-import type { CommandModule } from 'yargs';
 import { verify } from '../replay/verify.ts';
+import { command } from './command-line.ts';
 import { count, plural, seconds } from './format.ts';
 import { openTrace } from './trace-argument.ts';
 
-interface Arguments {
-  trace: string;
-  json: boolean;
-}
+const OPTIONS = { json: { type: 'flag', describe: 'print the result as JSON' } } as const;
 
-const builder: CommandModule<object, Arguments>['builder'] = (y) =>
-  y
-    .positional('trace', { type: 'string', demandOption: true, describe: 'trace file' })
-    .option('json', { type: 'boolean', default: false, describe: 'print the result as JSON' });
+export const replayCommand = command('<trace>', OPTIONS, ({ trace, json }) => replay(trace, json, true));
 
-export const replayCommand: CommandModule<object, Arguments> = {
-  command: 'replay <trace>',
-  describe: 'replay a trace: the same console, the same everything, checked',
-  builder,
-  handler: ({ trace, json }) => replay(trace, json, true),
-};
-
-export const verifyCommand: CommandModule<object, Arguments> = {
-  command: 'verify <trace>',
-  describe: 'replay a trace and compare every digest, journal entry and console byte',
-  builder,
-  handler: ({ trace, json }) => replay(trace, json, false),
-};
+export const verifyCommand = command('<trace>', OPTIONS, ({ trace, json }) => replay(trace, json, false));
 
 function replay(path: string, json: boolean, showConsole: boolean): void {
   const trace = openTrace(path, { check: !showConsole });

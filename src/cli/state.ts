@@ -1,5 +1,4 @@
 /** `chronovisor state`: the machine at any position of a trace. */
-import type { CommandModule } from 'yargs';
 import { Replayer } from '../replay/replayer.ts';
 import { digestOf } from '../replay/verify.ts';
 import type { TraceReader } from '../trace/index.ts';
@@ -7,35 +6,20 @@ import { F_NAMES, X_NAMES } from '../vmm/riscv/disassembler.ts';
 import { codeAround } from '../vmm/riscv/inspect.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { parseWhole } from './arguments.ts';
+import { command } from './command-line.ts';
 import { count, digestText, hex, jsonValue, seconds } from './format.ts';
 import { openTrace, parsePosition } from './trace-argument.ts';
 
-interface Arguments {
-  trace: string;
-  at: string;
-  hart: string | undefined;
-  lines: string;
-  float: boolean;
-  json: boolean;
-}
-
-export const stateCommand: CommandModule<object, Arguments> = {
-  command: 'state <trace>',
-  describe: 'show registers, CSRs, code around pc and the console at a position',
-  builder: (y) =>
-    y
-      .positional('trace', { type: 'string', demandOption: true, describe: 'trace file' })
-      .option('at', {
-        type: 'string',
-        requiresArg: true,
-        default: 'end',
-        describe: "position, 'end', or a percentage such as 50%",
-      })
-      .option('hart', { type: 'string', requiresArg: true, describe: 'only this hart' })
-      .option('lines', { type: 'string', requiresArg: true, default: '10', describe: 'console lines to show' })
-      .option('float', { type: 'boolean', default: false, describe: 'floating-point registers, too' })
-      .option('json', { type: 'boolean', default: false, describe: 'print as JSON' }),
-  handler: (args) => {
+export const stateCommand = command(
+  '<trace>',
+  {
+    at: { type: 'text', value: 'POSITION', default: 'end', describe: "position, 'end', or a percentage such as 50%" },
+    hart: { type: 'text', value: 'N', describe: 'only this hart' },
+    lines: { type: 'text', value: 'N', default: '10', describe: 'console lines to show' },
+    float: { type: 'flag', describe: 'floating-point registers, too' },
+    json: { type: 'flag', describe: 'print as JSON' },
+  },
+  (args) => {
     const lines = parseWhole('--lines', args.lines, 0, LINES_MAX);
     const trace = openTrace(args.trace);
     const position = parsePosition('--at', args.at, trace);
@@ -66,7 +50,7 @@ export const stateCommand: CommandModule<object, Arguments> = {
     for (const hart of harts) console.log(`\n${hartText(machine, hart, args.float)}`);
     if (console_.length > 0) console.log(`\nconsole:\n${console_.map((line) => `  ${line}`).join('\n')}`);
   },
-};
+);
 
 const LINES_MAX = 100_000;
 

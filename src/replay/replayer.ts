@@ -2,23 +2,13 @@
  * The replaying side of the input door: a machine that is given the inputs of a trace at their positions, and nothing else. It
  * moves forward; to go elsewhere it starts from a checkpoint.
  */
-import { assert, UserError } from '../base/assert.ts';
+import { assert, Divergence, UserError } from '../base/assert.ts';
 import { ABSENT, type CheckpointInfo, type TimedInput, type TraceReader } from '../trace/index.ts';
 import type { InputSource, PulledInput, PushedInput } from '../vmm/inputs.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
 import type { MachineSnapshot } from '../vmm/machine.ts';
 import type { PageSnapshot } from '../vmm/pages.ts';
 import { buildVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
-
-/** Replay came to another state than was recorded. */
-export class Divergence extends Error {
-  override name = 'Divergence';
-  readonly position: number;
-  constructor(position: number, message: string) {
-    super(message);
-    this.position = position;
-  }
-}
 
 /** In-memory states kept for coming back to, beside the one that the last load left. */
 const SNAPSHOTS_MAX = 48;

@@ -1,8 +1,10 @@
 /** Replays a whole trace and compares everything that was recorded: digests, journal entries, console output. */
+
+import { Divergence } from '../base/assert.ts';
 import { JournalFilter } from '../recorder/policy.ts';
 import type { ConsoleRun, JournalEntry, TraceReader } from '../trace/index.ts';
 import type { JournalEvent, Machine } from '../vmm/machine.ts';
-import { Divergence, Replayer } from './replayer.ts';
+import { Replayer } from './replayer.ts';
 
 export interface VerifyResult {
   readonly steps: number;

@@ -8,6 +8,7 @@ import { crc32 } from 'node:zlib';
 import { compress, decompress } from 'lz4-wasm-nodejs';
 import { assert } from '../base/assert.ts';
 import { TraceDamage } from './bytes.ts';
+import { STATE_BYTES_MAX } from './checks.ts';
 
 /** The newest format that this version writes and reads. */
 export const FORMAT_VERSION = 1;
@@ -50,7 +51,7 @@ export const CHUNK_LIMITS: Record<ChunkType, { rawBytes: number; count: number }
   console: { rawBytes: 4 * MIB, count: 1 << 16 },
   pages: { rawBytes: MIB, count: 256 },
   changes: { rawBytes: 4 * MIB, count: 1 << 16 },
-  state: { rawBytes: 64 * MIB, count: 1 },
+  state: { rawBytes: STATE_BYTES_MAX, count: 1 },
   checkpoint: { rawBytes: 4096, count: 1 },
   mark: { rawBytes: 4096, count: 1 },
   end: { rawBytes: 4096, count: 1 },

@@ -1,6 +1,8 @@
 /** Turns what is recorded into the bytes of a trace, in order. Pure: the bytes go to a sink. */
 import { assert } from '../base/assert.ts';
+import { PAGE_BYTES } from '../vmm/layout.ts';
 import { ABSENT, encodeChanges, FIRST_CONTENT, HASH_BYTES, type PageChanges, ZERO } from './changes.ts';
+import { type Checkpoint, checkCheckpoint } from './checks.ts';
 import { type ConsoleBatch, encodeConsole } from './console.ts';
 import {
   CHUNK_HEADER_BYTES,
@@ -17,7 +19,6 @@ import { encodeInputs, type TimedInput } from './inputs.ts';
 import { encodeJournal, type JournalBatch } from './journal.ts';
 import {
   type CheckpointRecord,
-  checkWhole,
   encode,
   encodeHeader,
   endFields,
@@ -26,28 +27,11 @@ import {
   type TraceHeader,
 } from './schema.ts';
 
-export const PAGE_BYTES = 4096;
-
 /** More pages in an LZ4 block compress better, fewer make reading one page cheaper: 128 KiB take about 0.1 ms. */
 const PAGES_PER_CHUNK = 32;
 
 /** Bounds the memory that reading a checkpoint's changes takes at a time: 24 bytes each. */
 const CHANGES_PER_CHUNK = 1 << 16;
-
-export interface Checkpoint extends Mark {
-  /** 16 bytes. */
-  digest: Uint8Array;
-  /** Machine state without its memory. */
-  state: Uint8Array;
-  /** Changed since the previous checkpoint (or existing, for the first): page numbers, ascending. */
-  pages: Uint32Array;
-  /** 16 bytes a page of `pages`. */
-  hashes: Uint8Array;
-  /** 4096 bytes a page of `pages`. */
-  contents: Uint8Array;
-  /** Pages that were there at the previous checkpoint and are no more, ascending. */
-  absent?: Uint32Array;
-}
 
 /** A chunk in its place in the file. */
 export interface PlacedChunk extends Omit<ChunkHeader, 'payloadCrc'> {
@@ -235,23 +219,6 @@ export class TraceEncoder {
 /** Bytes that a chunk takes in the file. */
 export function placedBytes(chunk: { storedBytes: number }): number {
   return CHUNK_HEADER_BYTES + chunk.storedBytes;
-}
-
-/** Checked where the checkpoint is made, too, so that the culprit is on the stack. */
-export function checkCheckpoint({ position, timeNs, digest, state, pages, hashes, contents, absent }: Checkpoint) {
-  checkWhole(position, 'position');
-  checkWhole(timeNs, 'time');
-  assert(digest.length === 16, `a digest of ${digest.length} bytes`);
-  assert(state.length <= CHUNK_LIMITS.state.rawBytes, `a machine state of ${state.length} bytes`);
-  assert(hashes.length === pages.length * HASH_BYTES, `${hashes.length} bytes of hashes for ${pages.length} pages`);
-  assert(contents.length === pages.length * PAGE_BYTES, `${contents.length} bytes for ${pages.length} pages`);
-  assert(contents.byteOffset % 4 === 0, 'page contents are not aligned');
-  assert(isAscending(pages) && isAscending(absent ?? []), 'changed pages are not ascending');
-}
-
-function isAscending(pages: ArrayLike<number>): boolean {
-  for (let i = 1; i < pages.length; i++) if (pages[i] <= pages[i - 1]) return false;
-  return true;
 }
 
 function isZero(page: Uint8Array): boolean {

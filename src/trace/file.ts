@@ -10,6 +10,16 @@ export interface TraceFile {
   close(): void;
 }
 
+/** Writing the trace failed; `code` is the system's, such as 'ENOSPC'. */
+export class TraceWriteError extends UserError {
+  override name = 'TraceWriteError';
+  readonly code: string;
+  constructor(message: string, code: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 export class DiskFile implements TraceFile {
   readonly #fd: number;
   constructor(fd: number) {

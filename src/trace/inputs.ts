@@ -1,17 +1,13 @@
 /** Inputs as chunk data. They are rare beside everything else, so the schema does all the work. */
-import { assert, unreachable } from '../base/assert.ts';
 import type { Input } from '../vmm/inputs.ts';
+import { PAGE_BYTES } from '../vmm/layout.ts';
 import { ByteReader, TraceDamage } from './bytes.ts';
-import { bytesOf, checkWhole, decode, encode, whole } from './schema.ts';
+import { bytesOf, decode, encode, whole } from './schema.ts';
 
 export interface TimedInput {
   position: number;
   input: Input;
 }
-
-const BLOCK_BYTES = 4096;
-/** Of one console or entropy input: a chunk of inputs must stay small. */
-const DATA_BYTES_MAX = 1 << 20;
 
 export function encodeInputs(entries: readonly TimedInput[]): Uint8Array {
   let position = entries[0].position;
@@ -21,29 +17,6 @@ export function encodeInputs(entries: readonly TimedInput[]): Uint8Array {
     return { positionDelta, ...inputFields(entry.input) };
   });
   return encode('Inputs', { inputs });
-}
-
-/** Finds what the format cannot hold, before it is too late to say who made it. */
-export function checkInput(input: Input) {
-  switch (input.kind) {
-    case 'clock':
-      checkWhole(input.timeNs, 'clock time');
-      checkWhole(input.psPerStep, 'clock rate');
-      break;
-    case 'block':
-      checkWhole(input.disk, 'disk');
-      checkWhole(input.block, 'block');
-      assert(input.data.length === BLOCK_BYTES, `a disk block of ${input.data.length} bytes`);
-      break;
-    case 'console':
-    case 'entropy':
-      assert(input.data.length <= DATA_BYTES_MAX, `${input.data.length} bytes in one input`);
-      break;
-    case 'command':
-      break;
-    default:
-      unreachable(input);
-  }
 }
 
 function inputFields(input: Input): object {
@@ -99,7 +72,7 @@ function inputFrom(fields: InputFields): Input {
   }
   if (fields.block) {
     const data = bytesOf(fields.block.data);
-    if (data.length !== BLOCK_BYTES) throw new TraceDamage(`a disk block of 4096 bytes expected, found ${data.length}`);
+    if (data.length !== PAGE_BYTES) throw new TraceDamage(`a disk block of 4096 bytes expected, found ${data.length}`);
     return { kind: 'block', disk: fields.block.disk, block: whole(fields.block.block, 'block'), data };
   }
   throw new TraceDamage('an input of a known kind expected');

@@ -1,12 +1,13 @@
 /** A trace opened for reading. Only the list of its chunks is held in memory; data is read where it is asked for. */
 import { assert, UserError } from '../base/assert.ts';
+import { PAGE_BYTES } from '../vmm/layout.ts';
 import { TraceDamage } from './bytes.ts';
 import { Cache } from './cache.ts';
 import { type Catalog, type Damage, readCatalog, readChunkHeader, readPayload } from './catalog.ts';
 import { ABSENT, decodeChanges, FIRST_CONTENT, HASH_BYTES, type PageChanges, ZERO } from './changes.ts';
 import { type ConsoleRun, decodeConsole } from './console.ts';
 import type { ChunkType } from './container.ts';
-import { PAGE_BYTES, type PlacedChunk, placedBytes } from './encoder.ts';
+import { type PlacedChunk, placedBytes } from './encoder.ts';
 import { DiskSource, type TraceSource } from './file.ts';
 import { decodeInputs, type TimedInput } from './inputs.ts';
 import { decodeJournal, type JournalEntry } from './journal.ts';

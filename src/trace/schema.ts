@@ -3,7 +3,6 @@
  * console and page changes are written by hand for speed and size, in bytes that the same schema reads.
  */
 import protobuf from 'protobufjs';
-import { assert } from '../base/assert.ts';
 import { TraceDamage } from './bytes.ts';
 
 const PROTO = `
@@ -294,9 +293,4 @@ export function checkpointFrom(fields: Fields): CheckpointRecord {
     consoleBefore: whole(fields.consoleBefore, 'console runs before'),
     firstChunk: whole(fields.firstChunk, 'first chunk'),
   };
-}
-
-/** Our own numbers, before they are written: what cannot be read back must never be written. */
-export function checkWhole(value: number, name: string) {
-  assert(Number.isSafeInteger(value) && value >= 0, `${name} ${value} is not a whole number below 2^53`);
 }

@@ -2,10 +2,11 @@
  * Encoder and file together, and what happens when the disk fails: the file goes back to the last mark, takes an end
  * record if there is room for one, and whatever comes later is dropped.
  */
-import { UserError } from '../base/assert.ts';
+
+import type { Checkpoint } from './checks.ts';
 import type { ConsoleBatch } from './console.ts';
-import { type Checkpoint, TraceEncoder } from './encoder.ts';
-import { explain, type TraceFile } from './file.ts';
+import { TraceEncoder } from './encoder.ts';
+import { explain, type TraceFile, TraceWriteError } from './file.ts';
 import type { TimedInput } from './inputs.ts';
 import type { JournalBatch } from './journal.ts';
 import type { Mark, TraceEnd, TraceHeader } from './schema.ts';
@@ -16,16 +17,6 @@ export type TraceRecord =
   | { kind: 'console'; batch: ConsoleBatch }
   | { kind: 'checkpoint'; checkpoint: Checkpoint }
   | { kind: 'mark'; mark: Mark };
-
-/** Writing the trace failed; `code` is the system's, such as 'ENOSPC'. */
-export class TraceWriteError extends UserError {
-  override name = 'TraceWriteError';
-  readonly code: string;
-  constructor(message: string, code: string) {
-    super(message);
-    this.code = code;
-  }
-}
 
 const FULL = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 

@@ -13,6 +13,7 @@ export interface WorkerStart {
 }
 
 export type WorkerMessage =
+  | { kind: 'start'; start: WorkerStart }
   | { kind: 'record'; record: TraceRecord; bytes: number }
   | { kind: 'drain' }
   | { kind: 'close'; end: TraceEnd };

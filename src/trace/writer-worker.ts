@@ -2,12 +2,14 @@
  * The thread that compresses and writes. It gets records from a `TraceWriter` in order, and tells how far it is through
  * shared memory, so that a recorder in the middle of a long slice can see it without going back to its event loop.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
+import { assert } from '../base/assert.ts';
 import { DiskFile, discard, publish } from './file.ts';
 import { TraceStore } from './store.ts';
 import { PROGRESS, type WorkerMessage, type WorkerStart } from './writer-protocol.ts';
 
-function serve({ file, header, maxBytes, progress, replies }: WorkerStart) {
+/** What handles the messages after the first one. */
+function open({ file, header, maxBytes, progress, replies }: WorkerStart): (message: WorkerMessage) => void {
   const counters = new BigInt64Array(progress);
   const store = new TraceStore(new DiskFile(file.fd), header, {
     name: file.path,
@@ -27,7 +29,7 @@ function serve({ file, header, maxBytes, progress, replies }: WorkerStart) {
     Atomics.notify(counters, PROGRESS.bytesDone);
   };
   report(0);
-  parentPort!.on('message', (message: WorkerMessage) => {
+  return (message) => {
     switch (message.kind) {
       case 'record':
         store.add(message.record);
@@ -45,7 +47,10 @@ function serve({ file, header, maxBytes, progress, replies }: WorkerStart) {
         break;
       }
     }
-  });
+  };
 }
 
-serve(workerData as WorkerStart);
+parentPort!.once('message', (first: WorkerMessage) => {
+  assert(first.kind === 'start', 'a writer starts its thread first');
+  parentPort!.on('message', open(first.start));
+});

@@ -5,12 +5,12 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import type { Input } from '../vmm/inputs.ts';
-import { type Checkpoint, checkCheckpoint } from './encoder.ts';
-import { createFile } from './file.ts';
-import { checkInput, type TimedInput } from './inputs.ts';
+import { type Checkpoint, checkCheckpoint, checkInput, checkWhole } from './checks.ts';
+import { createFile, TraceWriteError } from './file.ts';
+import type { TimedInput } from './inputs.ts';
 import { JOURNAL_KINDS, type JournalEntry } from './journal.ts';
-import { checkWhole, type TraceEnd, type TraceHeader } from './schema.ts';
-import { type TraceRecord, TraceWriteError } from './store.ts';
+import type { TraceEnd, TraceHeader } from './schema.ts';
+import type { TraceRecord } from './store.ts';
 import { PROGRESS, type WorkerMessage, type WorkerReply, type WorkerStart } from './writer-protocol.ts';
 
 /** Entries, console runs and console bytes that wait for a flush at most; then they go to the worker by themselves. */
@@ -31,6 +31,18 @@ export interface WriterOptions {
   force?: boolean;
   /** Writing beyond this fails as if the disk were full. */
   maxBytes?: number;
+  /** Started before; the writer starts its own without it. */
+  thread?: Worker;
+}
+
+/** Starts what writes a trace: it takes a while to load, in which a machine can be put together. Ends with the program if it is not used. */
+export function startWriterThread(): Worker {
+  const thread = new Worker(new URL('./writer-worker.js', import.meta.url), {
+    // The file is opened by the writer, so that a refusal comes at once, and closed by the thread.
+    trackUnmanagedFds: false,
+  });
+  thread.unref();
+  return thread;
 }
 
 export interface ClosedTrace {
@@ -82,19 +94,15 @@ export class TraceWriter {
     const { port1, port2 } = new MessageChannel();
     const progress = new SharedArrayBuffer(PROGRESS.slots * 8);
     this.#progress = new BigInt64Array(progress);
-    const workerData: WorkerStart = {
+    const start: WorkerStart = {
       file,
       header,
       maxBytes: options.maxBytes ?? Infinity,
       progress,
       replies: port2,
     };
-    this.#worker = new Worker(new URL('./writer-worker.js', import.meta.url), {
-      workerData,
-      transferList: [port2],
-      // The file is opened here, so that a refusal comes at once, and closed there.
-      trackUnmanagedFds: false,
-    });
+    this.#worker = options.thread ?? startWriterThread();
+    this.#worker.postMessage({ kind: 'start', start } satisfies WorkerMessage, [port2]);
     this.#worker.on('error', (error) => this.#died(`internal error: ${error.message}`));
     this.#worker.on('exit', () => {
       this.#over = true;
@@ -104,7 +112,6 @@ export class TraceWriter {
     port1.on('message', (reply: WorkerReply) => this.#receive(reply));
     // A program that fails elsewhere must be able to end.
     port1.unref();
-    this.#worker.unref();
   }
 
   /** Why nothing more can be written; up to date even if the event loop has not run. */

@@ -171,7 +171,7 @@ test('option values', async () => {
     ['--script', written('bad.script', 'no arrow\n'), /--script .*: line 1: 'expected text => answer' is needed/],
     ['--script', written('bad2.script', '\n => x\n'), /--script .*: line 2: a text to wait for is needed before =>\n/],
     ['--script', written('bad3.script', 'a => \\q\n'), /--script .*: line 1: \\q is not known/],
-    ['--nonsense', 'x', /unknown argument nonsense; chronovisor record --help tells more\n/],
+    ['--nonsense', 'x', /unknown option --nonsense; chronovisor record --help tells more\n/],
   ] as const) {
     await refused(message, ...record(...good, `${option}=${value}`));
   }
@@ -182,7 +182,7 @@ test('option values', async () => {
   await refused(/the machine has room for 6 disks, 7 were given\n/, ...record(...good, ...Array(7).fill('--disk=x')));
   await refused(/the name of a command is missing; chronovisor --help tells more\n/);
   await refused(/no such command/, 'rekord');
-  await refused(/the name of a trace is missing/, 'state');
+  await refused(/state: <trace> is missing; chronovisor state --help tells more\n/, 'state');
   await refused(/--at -5: a position in .*, from 0 to \d+, 'end' or a percentage/, 'state', trace, '--at=-5');
   for (const at of ['99999999999', '101%', 'x', '1e3', ''])
     await refused(/--at .*: a position in/, 'state', trace, `--at=${at}`);

@@ -1,7 +1,7 @@
 /** A seeded recording, as data: what the trace tests write and expect to read back. */
 import { Random } from '../../src/base/random.ts';
+import type { Checkpoint } from '../../src/trace/checks.ts';
 import type { ConsoleBatch, ConsoleRun } from '../../src/trace/console.ts';
-import type { Checkpoint } from '../../src/trace/encoder.ts';
 import { MemorySource, type TraceFile } from '../../src/trace/file.ts';
 import type { TimedInput } from '../../src/trace/inputs.ts';
 import { JOURNAL_KINDS, type JournalBatch, type JournalEntry } from '../../src/trace/journal.ts';

@@ -1,0 +1,73 @@
+/**
+ * What a trace can hold, checked where a record is made, so that the culprit is on the stack. Loads nothing of what encodes or compresses: the
+ * thread that runs the guest has no use for that.
+ */
+import { assert, unreachable } from '../base/assert.ts';
+import type { Input } from '../vmm/inputs.ts';
+import { PAGE_BYTES } from '../vmm/layout.ts';
+import { HASH_BYTES } from './changes.ts';
+import type { Mark } from './schema.ts';
+
+/** Of a machine's state without its memory. It has devices' buffers in it. */
+export const STATE_BYTES_MAX = 64 * 2 ** 20;
+/** Of one console or entropy input: a chunk of inputs must stay small. */
+const DATA_BYTES_MAX = 1 << 20;
+
+export interface Checkpoint extends Mark {
+  /** 16 bytes. */
+  digest: Uint8Array;
+  /** Machine state without its memory. */
+  state: Uint8Array;
+  /** Changed since the previous checkpoint (or existing, for the first): page numbers, ascending. */
+  pages: Uint32Array;
+  /** 16 bytes a page of `pages`. */
+  hashes: Uint8Array;
+  /** 4096 bytes a page of `pages`. */
+  contents: Uint8Array;
+  /** Pages that were there at the previous checkpoint and are no more, ascending. */
+  absent?: Uint32Array;
+}
+
+/** Our own numbers, before they are written: what cannot be read back must never be written. */
+export function checkWhole(value: number, name: string) {
+  assert(Number.isSafeInteger(value) && value >= 0, `${name} ${value} is not a whole number below 2^53`);
+}
+
+/** Finds what the format cannot hold, before it is too late to say who made it. */
+export function checkInput(input: Input) {
+  switch (input.kind) {
+    case 'clock':
+      checkWhole(input.timeNs, 'clock time');
+      checkWhole(input.psPerStep, 'clock rate');
+      break;
+    case 'block':
+      checkWhole(input.disk, 'disk');
+      checkWhole(input.block, 'block');
+      assert(input.data.length === PAGE_BYTES, `a disk block of ${input.data.length} bytes`);
+      break;
+    case 'console':
+    case 'entropy':
+      assert(input.data.length <= DATA_BYTES_MAX, `${input.data.length} bytes in one input`);
+      break;
+    case 'command':
+      break;
+    default:
+      unreachable(input);
+  }
+}
+
+export function checkCheckpoint({ position, timeNs, digest, state, pages, hashes, contents, absent }: Checkpoint) {
+  checkWhole(position, 'position');
+  checkWhole(timeNs, 'time');
+  assert(digest.length === 16, `a digest of ${digest.length} bytes`);
+  assert(state.length <= STATE_BYTES_MAX, `a machine state of ${state.length} bytes`);
+  assert(hashes.length === pages.length * HASH_BYTES, `${hashes.length} bytes of hashes for ${pages.length} pages`);
+  assert(contents.length === pages.length * PAGE_BYTES, `${contents.length} bytes for ${pages.length} pages`);
+  assert(contents.byteOffset % 4 === 0, 'page contents are not aligned');
+  assert(isAscending(pages) && isAscending(absent ?? []), 'changed pages are not ascending');
+}
+
+function isAscending(pages: ArrayLike<number>): boolean {
+  for (let i = 1; i < pages.length; i++) if (pages[i] <= pages[i - 1]) return false;
+  return true;
+}
