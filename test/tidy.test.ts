@@ -14,6 +14,7 @@ const LAYERS: Record<string, readonly string[]> = {
   trace: ['base', 'vmm'],
   recorder: ['base', 'vmm', 'trace'],
   replay: ['base', 'vmm', 'trace', 'recorder'],
+  gdb: ['base'],
   cli: ['base', 'vmm', 'trace', 'recorder', 'replay'],
 };
 
