@@ -4,7 +4,6 @@
  */
 import type { EndReason, TraceWriter } from '../trace/index.ts';
 import type { InputSource, PushedInput } from '../vmm/inputs.ts';
-import { PAGE_BYTES } from '../vmm/layout.ts';
 import type { JournalEvent, JournalKind, Machine } from '../vmm/machine.ts';
 import { CHECKPOINT_STRIDE, checkpointIsDue, JournalFilter } from './policy.ts';
 
@@ -69,25 +68,24 @@ export class Recorder {
   checkpoint(): void {
     const { snapshot, changed } = this.#machine.snapshot();
     const { pages } = this.#machine;
-    const present = changed.filter((page) => pages.frameAt(snapshot.pages, page) !== 0);
-    const hashes = new Int32Array(present.length * 4);
-    const contents = new Uint8Array(present.length * PAGE_BYTES);
-    present.forEach((page, i) => {
-      pages.copyHash(snapshot.pages, page, hashes, i * 4);
-      contents.set(pages.read(page)!, i * PAGE_BYTES);
-    });
-    pages.release(snapshot.pages);
-    this.#lastCheckpoint = snapshot.position;
+    const hashes = new Int32Array(changed.length * 4);
+    for (const [row, page] of changed.entries()) pages.copyHash(snapshot.pages, page, hashes, row * 4);
+    const { position, timeNs, digest, state } = snapshot;
+    this.#lastCheckpoint = position;
     this.checkpoints++;
-    this.#writer.checkpoint({
-      position: snapshot.position,
-      timeNs: snapshot.timeNs,
-      digest: snapshot.digest,
-      state: snapshot.state,
-      pages: Uint32Array.from(present),
-      hashes: new Uint8Array(hashes.buffer),
-      contents,
-    });
+    try {
+      this.#writer.checkpoint({
+        position,
+        timeNs,
+        digest,
+        state,
+        pages: changed,
+        hashes: new Uint8Array(hashes.buffer),
+        content: (row) => pages.read(changed[row])!,
+      });
+    } finally {
+      pages.release(snapshot.pages);
+    }
   }
 
   /** Takes the last checkpoint and closes the trace. */

@@ -5,7 +5,7 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { Input } from '../vmm/inputs.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
-import { HASH_BYTES } from './changes.ts';
+import { HASH_BYTES, type PageChanges } from './changes.ts';
 import type { Mark } from './schema.ts';
 
 /** Of a machine's state without its memory. It has devices' buffers in it. */
@@ -13,19 +13,12 @@ export const STATE_BYTES_MAX = 64 * 2 ** 20;
 /** Of one console or entropy input: a chunk of inputs must stay small. */
 const DATA_BYTES_MAX = 1 << 20;
 
-export interface Checkpoint extends Mark {
+/** A checkpoint as it is written, with the numbers of its pages' contents; those that are new have been handed over before it. */
+export interface Checkpoint extends Mark, PageChanges {
   /** 16 bytes. */
   digest: Uint8Array;
   /** Machine state without its memory. */
   state: Uint8Array;
-  /** Changed since the previous checkpoint (or existing, for the first): page numbers, ascending. */
-  pages: Uint32Array;
-  /** 16 bytes a page of `pages`. */
-  hashes: Uint8Array;
-  /** 4096 bytes a page of `pages`. */
-  contents: Uint8Array;
-  /** Pages that were there at the previous checkpoint and are no more, ascending. */
-  absent?: Uint32Array;
 }
 
 /** Our own numbers, before they are written: what cannot be read back must never be written. */
@@ -56,15 +49,13 @@ export function checkInput(input: Input) {
   }
 }
 
-export function checkCheckpoint({ position, timeNs, digest, state, pages, hashes, contents, absent }: Checkpoint) {
+export function checkCheckpoint({ position, timeNs, digest, state, pages, hashes }: Omit<Checkpoint, 'refs'>) {
   checkWhole(position, 'position');
   checkWhole(timeNs, 'time');
   assert(digest.length === 16, `a digest of ${digest.length} bytes`);
   assert(state.length <= STATE_BYTES_MAX, `a machine state of ${state.length} bytes`);
   assert(hashes.length === pages.length * HASH_BYTES, `${hashes.length} bytes of hashes for ${pages.length} pages`);
-  assert(contents.length === pages.length * PAGE_BYTES, `${contents.length} bytes for ${pages.length} pages`);
-  assert(contents.byteOffset % 4 === 0, 'page contents are not aligned');
-  assert(isAscending(pages) && isAscending(absent ?? []), 'changed pages are not ascending');
+  assert(isAscending(pages), 'changed pages are not ascending');
 }
 
 function isAscending(pages: ArrayLike<number>): boolean {

@@ -1,5 +1,57 @@
+/** Which page contents a trace holds already, so that each is stored once. */
+import { PAGE_BYTES } from '../vmm/layout.ts';
+import { ABSENT, FIRST_CONTENT, HASH_BYTES, ZERO } from './changes.ts';
+
+/** Gives contents their numbers: the same again to one that came before, the next to a new one. */
+export class ContentNumbers {
+  readonly #known = new ContentTable();
+  #next = FIRST_CONTENT;
+  /** Of the page of zeros, once one has come. */
+  #zeroHash: Uint32Array | null = null;
+
+  /**
+   * The content of each row, by its hash: 16 bytes a row, zeros for a page that is no more. `content` is asked for those that have
+   * not come before, and `fresh` is given them in the order of their numbers, but not one of zeros.
+   */
+  number(hashes: Uint8Array, content: (row: number) => Uint8Array, fresh: (content: Uint8Array) => void): Int32Array {
+    const words = new Uint32Array(hashes.buffer, hashes.byteOffset, hashes.length / 4);
+    const refs = new Int32Array(hashes.length / HASH_BYTES);
+    for (let row = 0; row < refs.length; row++) {
+      const at = row * 4;
+      const known = this.#numberOf(words, at);
+      if (known !== null) {
+        refs[row] = known;
+        continue;
+      }
+      const bytes = content(row);
+      if (isZero(bytes)) {
+        this.#zeroHash = words.slice(at, at + 4);
+        refs[row] = ZERO;
+        continue;
+      }
+      refs[row] = this.#next++;
+      this.#known.add(words, at, refs[row]);
+      fresh(bytes);
+    }
+    return refs;
+  }
+
+  #numberOf(words: Uint32Array, at: number): number | null {
+    if ((words[at] | words[at + 1] | words[at + 2] | words[at + 3]) === 0) return ABSENT;
+    if (this.#zeroHash?.every((word, i) => word === words[at + i])) return ZERO;
+    const known = this.#known.find(words, at);
+    return known === 0 ? null : known;
+  }
+}
+
+function isZero(page: Uint8Array): boolean {
+  const words = new Uint32Array(page.buffer, page.byteOffset, PAGE_BYTES / 4);
+  for (let i = 0; i < words.length; i++) if (words[i] !== 0) return false;
+  return true;
+}
+
 /**
- * Which page contents the file holds already, by their 128-bit hash. A long recording has millions: open addressing in
+ * Numbers by 128-bit hash. A long recording has millions: open addressing in
  * typed arrays takes 20 bytes a slot where a `Map` would take over 100.
  */
 export class ContentTable {

@@ -1,7 +1,7 @@
 /** Turns what is recorded into the bytes of a trace, in order. Pure: the bytes go to a sink. */
 import { assert } from '../base/assert.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
-import { ABSENT, encodeChanges, FIRST_CONTENT, HASH_BYTES, type PageChanges, ZERO } from './changes.ts';
+import { encodeChanges, FIRST_CONTENT, HASH_BYTES } from './changes.ts';
 import { type Checkpoint, checkCheckpoint } from './checks.ts';
 import { type ConsoleBatch, encodeConsole } from './console.ts';
 import {
@@ -14,7 +14,6 @@ import {
   encodePrefix,
   encodeTrailer,
 } from './container.ts';
-import { ContentTable } from './content-table.ts';
 import { encodeInputs, type TimedInput } from './inputs.ts';
 import { encodeJournal, type JournalBatch } from './journal.ts';
 import {
@@ -63,8 +62,10 @@ export class TraceEncoder {
   #counts = { inputs: 0, journal: 0, console: 0 };
   /** Where everything up to the last mark ends: what a rollback goes back to. */
   #committed = { offset: 0, chunks: 0, mark: undefined as Mark | undefined };
-  readonly #known = new ContentTable();
-  #nextContent = FIRST_CONTENT;
+  /** Contents in the file, and in the group that is not full yet. */
+  #contents = 0;
+  /** The chunk at which the contents of the checkpoint to come begin, and what is numbered first there. */
+  #pending: { firstChunk: number; firstContent: number } | null = null;
   readonly #group = new Uint8Array(PAGES_PER_CHUNK * PAGE_BYTES);
   #grouped = 0;
 
@@ -109,20 +110,32 @@ export class TraceEncoder {
     this.#counts.console += count;
   }
 
+  /** Contents that a checkpoint at this position will be the first to name, numbered in the order of the file. */
+  contents(position: number, contents: Uint8Array) {
+    assert(contents.length % PAGE_BYTES === 0, `${contents.length} bytes of page contents`);
+    this.#pending ??= { firstChunk: this.#chunks.length, firstContent: FIRST_CONTENT + this.#contents };
+    for (let at = 0; at < contents.length; at += PAGE_BYTES) {
+      this.#group.set(contents.subarray(at, at + PAGE_BYTES), this.#grouped++ * PAGE_BYTES);
+      this.#contents++;
+      if (this.#grouped === PAGES_PER_CHUNK) this.#sealGroup(position);
+    }
+  }
+
   /** Also a mark: everything below its position has been written. */
   checkpoint(checkpoint: Checkpoint) {
     checkCheckpoint(checkpoint);
     const { position, timeNs, digest } = checkpoint;
-    const firstChunk = this.#chunks.length;
-    const firstContent = this.#nextContent;
-    const changes = merge(checkpoint, this.#store(checkpoint));
-    const changedPages = changes.pages.length;
+    const nothingNew = { firstChunk: this.#chunks.length, firstContent: FIRST_CONTENT + this.#contents };
+    const { firstChunk, firstContent } = this.#pending ?? nothingNew;
+    if (this.#grouped > 0) this.#sealGroup(position);
+    this.#pending = null;
+    const changedPages = checkpoint.pages.length;
     let content = firstContent;
     for (let at = 0; at < changedPages; at += CHANGES_PER_CHUNK) {
       const part = {
-        pages: changes.pages.subarray(at, at + CHANGES_PER_CHUNK),
-        refs: changes.refs.subarray(at, at + CHANGES_PER_CHUNK),
-        hashes: changes.hashes.subarray(at * HASH_BYTES, (at + CHANGES_PER_CHUNK) * HASH_BYTES),
+        pages: checkpoint.pages.subarray(at, at + CHANGES_PER_CHUNK),
+        refs: checkpoint.refs.subarray(at, at + CHANGES_PER_CHUNK),
+        hashes: checkpoint.hashes.subarray(at * HASH_BYTES, (at + CHANGES_PER_CHUNK) * HASH_BYTES),
       };
       this.#chunk('changes', encodeChanges(part, content), part.pages.length, position, position);
       for (const ref of part.refs) content = Math.max(content, ref + 1);
@@ -169,27 +182,6 @@ export class TraceEncoder {
     return this.#offset;
   }
 
-  /** Stores those contents that the file does not have yet, and returns the content of each page. */
-  #store({ pages, hashes, contents, position }: Checkpoint): Int32Array {
-    const refs = new Int32Array(pages.length);
-    const words = new Uint32Array(hashes.slice().buffer);
-    for (let i = 0; i < pages.length; i++) {
-      const content = contents.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
-      if (isZero(content)) {
-        refs[i] = ZERO;
-        continue;
-      }
-      refs[i] = this.#known.find(words, i * 4);
-      if (refs[i] !== 0) continue;
-      refs[i] = this.#nextContent++;
-      this.#known.add(words, i * 4, refs[i]);
-      this.#group.set(content, this.#grouped++ * PAGE_BYTES);
-      if (this.#grouped === PAGES_PER_CHUNK) this.#sealGroup(position);
-    }
-    if (this.#grouped > 0) this.#sealGroup(position);
-    return refs;
-  }
-
   #sealGroup(position: number) {
     const count = this.#grouped;
     this.#grouped = 0;
@@ -219,33 +211,4 @@ export class TraceEncoder {
 /** Bytes that a chunk takes in the file. */
 export function placedBytes(chunk: { storedBytes: number }): number {
   return CHUNK_HEADER_BYTES + chunk.storedBytes;
-}
-
-function isZero(page: Uint8Array): boolean {
-  const words = new Uint32Array(page.buffer, page.byteOffset, PAGE_BYTES / 4);
-  for (let i = 0; i < words.length; i++) if (words[i] !== 0) return false;
-  return true;
-}
-
-/** Changed and absent pages as one ascending list. */
-function merge({ pages, hashes, absent = new Uint32Array() }: Checkpoint, refs: Int32Array): PageChanges {
-  if (absent.length === 0) return { pages, refs, hashes };
-  const count = pages.length + absent.length;
-  const merged: PageChanges = {
-    pages: new Uint32Array(count),
-    refs: new Int32Array(count),
-    hashes: new Uint8Array(count * HASH_BYTES),
-  };
-  let p = 0;
-  let a = 0;
-  for (let i = 0; i < count; i++) {
-    assert(pages[p] !== absent[a], `page ${pages[p]} is both changed and absent`);
-    const isAbsent = p === pages.length || absent[a] < pages[p];
-    merged.pages[i] = isAbsent ? absent[a] : pages[p];
-    merged.refs[i] = isAbsent ? ABSENT : refs[p];
-    if (!isAbsent) merged.hashes.set(hashes.subarray(p * HASH_BYTES, (p + 1) * HASH_BYTES), i * HASH_BYTES);
-    if (isAbsent) a++;
-    else p++;
-  }
-  return merged;
 }

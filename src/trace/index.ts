@@ -1,7 +1,6 @@
 /** The trace file: what records it and what reads it. */
 export type { Damage } from './catalog.ts';
 export { ABSENT, type PageChanges, ZERO } from './changes.ts';
-export type { Checkpoint } from './checks.ts';
 export type { ConsoleRun } from './console.ts';
 export { FORMAT_VERSION } from './container.ts';
 export type { PlacedChunk } from './encoder.ts';

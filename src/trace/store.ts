@@ -15,6 +15,7 @@ export type TraceRecord =
   | { kind: 'inputs'; entries: TimedInput[] }
   | { kind: 'journal'; batch: JournalBatch }
   | { kind: 'console'; batch: ConsoleBatch }
+  | { kind: 'contents'; position: number; contents: Uint8Array }
   | { kind: 'checkpoint'; checkpoint: Checkpoint }
   | { kind: 'mark'; mark: Mark };
 
@@ -84,6 +85,8 @@ export class TraceStore {
         return this.#encoder.journal(record.batch);
       case 'console':
         return this.#encoder.console(record.batch);
+      case 'contents':
+        return this.#encoder.contents(record.position, record.contents);
       case 'checkpoint':
         return this.#encoder.checkpoint(record.checkpoint);
       case 'mark':

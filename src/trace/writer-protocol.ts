@@ -14,7 +14,7 @@ export interface WorkerStart {
 
 export type WorkerMessage =
   | { kind: 'start'; start: WorkerStart }
-  | { kind: 'record'; record: TraceRecord; bytes: number }
+  | { kind: 'records'; records: TraceRecord[]; bytes: number }
   | { kind: 'drain' }
   | { kind: 'close'; end: TraceEnd };
 
@@ -24,4 +24,4 @@ export type WorkerReply =
   | { kind: 'closed'; end: TraceEnd | undefined };
 
 /** Slots of the shared 64-bit counters. */
-export const PROGRESS = { bytesDone: 0, bytesWritten: 1, failed: 2, slots: 3 } as const;
+export const PROGRESS = { bytesDone: 0, bytesWritten: 1, failed: 2, buffersDone: 3, slots: 4 } as const;

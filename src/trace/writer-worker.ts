@@ -31,8 +31,11 @@ function open({ file, header, maxBytes, progress, replies }: WorkerStart): (mess
   report(0);
   return (message) => {
     switch (message.kind) {
-      case 'record':
-        store.add(message.record);
+      case 'records':
+        for (const record of message.records) {
+          store.add(record);
+          if (record.kind === 'contents') Atomics.add(counters, PROGRESS.buffersDone, 1n);
+        }
         report(message.bytes);
         break;
       case 'drain':

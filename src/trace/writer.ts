@@ -5,11 +5,13 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import type { Input } from '../vmm/inputs.ts';
-import { type Checkpoint, checkCheckpoint, checkInput, checkWhole } from './checks.ts';
+import { checkCheckpoint, checkInput, checkWhole } from './checks.ts';
+import { ContentNumbers } from './content-table.ts';
 import { createFile, TraceWriteError } from './file.ts';
 import type { TimedInput } from './inputs.ts';
 import { JOURNAL_KINDS, type JournalEntry } from './journal.ts';
-import type { TraceEnd, TraceHeader } from './schema.ts';
+import { PageBuffers } from './page-buffers.ts';
+import type { Mark, TraceEnd, TraceHeader } from './schema.ts';
 import type { TraceRecord } from './store.ts';
 import { PROGRESS, type WorkerMessage, type WorkerReply, type WorkerStart } from './writer-protocol.ts';
 
@@ -20,6 +22,9 @@ const CONSOLE_BATCH_BYTES = 1 << 16;
 /** Inputs carry data (a disk block has 4 KiB), so their batch is bounded in bytes, too. */
 const INPUTS_BATCH = 1 << 12;
 const INPUTS_BATCH_BYTES = 1 << 20;
+
+/** Records are gathered up to this much, unless a flush or a checkpoint sends them. */
+const MESSAGE_BYTES = 1 << 20;
 
 /** What may wait for the worker. Beyond it the recorder waits, because memory is not endless. */
 const BACKLOG_BYTES_MAX = 256 << 20;
@@ -45,6 +50,20 @@ export function startWriterThread(): Worker {
   return thread;
 }
 
+/** A checkpoint as the recorder sees it. */
+export interface CheckpointSource extends Mark {
+  /** 16 bytes. */
+  digest: Uint8Array;
+  /** Machine state without its memory. */
+  state: Uint8Array;
+  /** Changed since the previous checkpoint, or existing, for the first: page numbers, ascending. */
+  pages: Uint32Array;
+  /** 16 bytes a page of `pages`; zeros for one that is no more. */
+  hashes: Uint8Array;
+  /** The 4096 bytes of a page, by its place in `pages`; asked for during the call, and only where the trace may not have them yet. */
+  content: (row: number) => Uint8Array;
+}
+
 export interface ClosedTrace {
   path: string;
   bytes: number;
@@ -66,6 +85,10 @@ export class TraceWriter {
   #closed = false;
   #waiting: { kind: 'drained' | 'closed'; resolve: (reply: WorkerReply) => void; reject: (e: Error) => void }[] = [];
 
+  readonly #numbers = new ContentNumbers();
+  readonly #buffers = new PageBuffers();
+  #gathered: TraceRecord[] = [];
+  #gatheredBytes = 0;
   #position = 0;
   #inputs: TimedInput[] = [];
   #inputBytes = 0;
@@ -160,28 +183,22 @@ export class TraceWriter {
     }
   }
 
-  /**
-   * Writes a checkpoint, and with it everything before: it counts as a flush. The first one is at position 0 and has all
-   * pages. `contents` must own its buffer, which is taken away. Throws if writing has failed.
-   */
-  checkpoint(checkpoint: Checkpoint) {
-    this.#advance(checkpoint.position);
+  /** Writes a checkpoint, and with it everything before: it counts as a flush. The first one is at position 0 and has all pages. Throws if writing has failed. */
+  checkpoint(checkpoint: CheckpointSource) {
+    const { position, timeNs, digest, state, pages, hashes, content } = checkpoint;
+    this.#advance(position);
     checkCheckpoint(checkpoint);
-    const { contents } = checkpoint;
-    assert(contents.byteLength === contents.buffer.byteLength, 'page contents do not own their buffer');
     this.#throwFailed();
     this.#postEvents();
-    // A view takes its whole buffer along to another thread: only what belongs to the checkpoint may go.
-    const own: Checkpoint = {
-      ...checkpoint,
-      digest: checkpoint.digest.slice(),
-      state: checkpoint.state.slice(),
-      pages: checkpoint.pages.slice(),
-      hashes: checkpoint.hashes.slice(),
+    this.#buffers.returned(Number(Atomics.load(this.#progress, PROGRESS.buffersDone)));
+    const send = (contents: Uint8Array | null) => {
+      if (contents) this.#post({ kind: 'contents', position, contents }, contents.length);
     };
-    if (checkpoint.absent) own.absent = checkpoint.absent.slice();
-    const bytes = own.state.length + own.pages.length * 20 + contents.length;
-    this.#post({ kind: 'checkpoint', checkpoint: own }, bytes, [contents.buffer as ArrayBuffer]);
+    const refs = this.#numbers.number(hashes, content, (bytes) => send(this.#buffers.add(bytes)));
+    send(this.#buffers.flush());
+    const bytes = state.length + pages.length * 24;
+    this.#post({ kind: 'checkpoint', checkpoint: { position, timeNs, digest, state, pages, hashes, refs } }, bytes);
+    this.#send();
   }
 
   /** Makes everything up to here readable, whatever happens to this process. Throws if writing has failed. */
@@ -191,11 +208,13 @@ export class TraceWriter {
     this.#throwFailed();
     this.#postEvents();
     this.#post({ kind: 'mark', mark: { position, timeNs } }, 16);
+    this.#send();
   }
 
   /** Resolves when the worker has nothing left to do. */
   async drain(): Promise<void> {
     this.#postEvents();
+    this.#send();
     await this.#ask({ kind: 'drain' }, 'drained');
   }
 
@@ -203,6 +222,7 @@ export class TraceWriter {
   async close(end: TraceEnd): Promise<ClosedTrace> {
     this.#advance(end.position);
     this.#postEvents();
+    this.#send();
     const reply = await this.#ask({ kind: 'close', end }, 'closed');
     const { failed } = this;
     this.#replies.close();
@@ -270,12 +290,23 @@ export class TraceWriter {
     this.#console.bytes = 0;
   }
 
-  #post(record: TraceRecord, bytes: number, transfer: ArrayBuffer[] = []) {
+  /** Gathers records: a message, and the thread that wakes up for it, cost more than most records. */
+  #post(record: TraceRecord, bytes: number) {
+    if (this.failed) return;
+    this.#gathered.push(record);
+    this.#gatheredBytes += bytes;
+    if (this.#gatheredBytes >= MESSAGE_BYTES) this.#send();
+  }
+
+  #send() {
+    if (this.#gathered.length === 0) return;
+    const message: WorkerMessage = { kind: 'records', records: this.#gathered, bytes: this.#gatheredBytes };
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
     if (this.failed) return;
     this.#waitForRoom();
-    this.#bytesPosted += bytes;
-    const message: WorkerMessage = { kind: 'record', record, bytes };
-    this.#worker.postMessage(message, transfer);
+    this.#bytesPosted += message.bytes;
+    this.#worker.postMessage(message);
   }
 
   #waitForRoom() {

@@ -206,7 +206,7 @@ export class Machine<P extends Processor = Processor> {
   }
 
   /** Takes the state as it is now; `changed` lists the pages written since the last one. */
-  snapshot(): { snapshot: MachineSnapshot; changed: readonly number[] } {
+  snapshot(): { snapshot: MachineSnapshot; changed: Uint32Array } {
     const writer = new StateWriter();
     this.sync(writer);
     const state = writer.finish();

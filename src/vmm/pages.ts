@@ -114,10 +114,13 @@ export class Pages {
 
   /**
    * The map as it is now. Afterwards every page is protected; whoever holds host addresses for writing must drop them.
-   * `changed` has the pages written since the snapshot before.
+   * `changed` has the pages written since the snapshot before, ascending.
    */
-  snapshot(): { snapshot: PageSnapshot; changed: readonly number[] } {
-    const changed = [...new Set(this.#dirty)].sort((a, b) => a - b);
+  snapshot(): { snapshot: PageSnapshot; changed: Uint32Array } {
+    // One that was written, dropped and written again is there more than once.
+    const changed = Uint32Array.from(this.#dirty)
+      .sort()
+      .filter((page, i, all) => page !== all[i - 1]);
     const chunks = new Set<number>();
     for (const page of changed) {
       chunks.add(Math.floor(page / CHUNK_PAGES));

@@ -92,7 +92,7 @@ test('a page content is stored once, and a zero page not at all', () => {
   const sample = makeSample(3, 20);
   const statistics = open(writeSample(sample).file.bytes).statistics();
   const different = new Set(sample.checkpoints.flatMap((c) => Array.from(c.pages, (_, i) => c.hashes[i * 16])));
-  different.delete(0);
+  different.delete(1);
   assert.equal(statistics.contents, different.size);
   assert.equal(statistics.chunks.inputs?.records, sample.inputs.length);
   const journalled = Object.values(statistics.journal).reduce((a, b) => a + b, 0);
@@ -105,7 +105,7 @@ test('all pages at a checkpoint are what the changes up to it make', () => {
   for (const { checkpoint } of sample.records.filter((r) => r.kind === 'checkpoint')) {
     const parity = checkpoint.digest[0] & 1;
     checkpoint.pages = checkpoint.pages.map((_, i) => i * 2 + parity);
-    checkpoint.absent = checkpoint.absent!.map((_, i) => i * 6 + 1 - parity);
+    checkpoint.absent = checkpoint.absent.map((_, i) => i * 6 + 1 - parity);
   }
   const reader = open(writeSample(sample).file.bytes);
   const pages = new Map<number, string>();

@@ -1,13 +1,14 @@
 /** A seeded recording, as data: what the trace tests write and expect to read back. */
 import { Random } from '../../src/base/random.ts';
-import type { Checkpoint } from '../../src/trace/checks.ts';
 import type { ConsoleBatch, ConsoleRun } from '../../src/trace/console.ts';
+import { ContentNumbers } from '../../src/trace/content-table.ts';
 import { MemorySource, type TraceFile } from '../../src/trace/file.ts';
 import type { TimedInput } from '../../src/trace/inputs.ts';
 import { JOURNAL_KINDS, type JournalBatch, type JournalEntry } from '../../src/trace/journal.ts';
 import { TraceReader } from '../../src/trace/reader.ts';
-import type { TraceEnd, TraceHeader } from '../../src/trace/schema.ts';
+import type { Mark, TraceEnd, TraceHeader } from '../../src/trace/schema.ts';
 import { type TraceRecord, TraceStore } from '../../src/trace/store.ts';
+import type { CheckpointSource } from '../../src/trace/writer.ts';
 import type { Input } from '../../src/vmm/inputs.ts';
 
 export const HEADER: TraceHeader = {
@@ -33,9 +34,9 @@ export interface Sample {
   inputs: TimedInput[];
   journal: JournalEntry[];
   runs: ConsoleRun[];
-  checkpoints: Checkpoint[];
+  checkpoints: SampleCheckpoint[];
   /** Everything in the order of recording, a flush at the end of each round. */
-  records: TraceRecord[];
+  records: SampleRecord[];
   end: TraceEnd;
 }
 
@@ -61,10 +62,25 @@ function page(random: Random): { hash: Uint8Array; content: Uint8Array } {
   const kind = random.below(40);
   const content = new Uint8Array(4096);
   if (kind > 0) for (let i = 0; i < 400; i++) content[i * 7] = (kind * i) >> 2;
-  return { hash: new Uint8Array(16).fill(kind), content };
+  return { hash: new Uint8Array(16).fill(kind + 1), content };
 }
 
-function checkpoint(random: Random, position: number): Checkpoint {
+/** A checkpoint with all contents of its pages. */
+export interface SampleCheckpoint extends Mark {
+  digest: Uint8Array;
+  state: Uint8Array;
+  /** Ascending, with 16 bytes of `hashes` and 4096 of `contents` each. */
+  pages: Uint32Array;
+  hashes: Uint8Array;
+  contents: Uint8Array;
+  /** Pages that are no more, ascending. */
+  absent: Uint32Array;
+}
+export type SampleRecord =
+  | Exclude<TraceRecord, { kind: 'checkpoint' | 'contents' }>
+  | { kind: 'checkpoint'; checkpoint: SampleCheckpoint };
+
+function checkpoint(random: Random, position: number): SampleCheckpoint {
   const count = random.below(70);
   const numbers = new Set(Array.from({ length: count }, () => random.u32()));
   const pages = Uint32Array.from(numbers).sort();
@@ -183,12 +199,36 @@ export class MemoryFile implements TraceFile {
   }
 }
 
+/** The checkpoint as a recorder hands it over. */
+export function sourceOf({ contents, absent, ...checkpoint }: SampleCheckpoint): CheckpointSource {
+  const hash = (row: number) => checkpoint.hashes.subarray(row * 16, row * 16 + 16);
+  const present = Array.from(checkpoint.pages, (page, row) => ({ page, row, hash: hash(row) }));
+  const gone = Array.from(absent, (page) => ({ page, row: -1, hash: new Uint8Array(16) }));
+  const rows = [...present, ...gone].sort((a, b) => a.page - b.page);
+  return {
+    ...checkpoint,
+    pages: Uint32Array.from(rows, ({ page }) => page),
+    hashes: new Uint8Array(Buffer.concat(rows.map((row) => row.hash))),
+    content: (i) => contents.subarray(rows[i].row * 4096, rows[i].row * 4096 + 4096),
+  };
+}
+
 export function writeSample(
   sample: Sample,
   file = new MemoryFile(),
 ): { file: MemoryFile; store: TraceStore; end: TraceEnd | undefined } {
   const store = new TraceStore(file, HEADER, { name: 'test.trace' });
-  for (const record of sample.records) store.add(record);
+  const numbers = new ContentNumbers();
+  for (const record of sample.records) {
+    if (record.kind !== 'checkpoint') {
+      store.add(record);
+      continue;
+    }
+    const { content, ...checkpoint } = sourceOf(record.checkpoint);
+    const { position, hashes } = checkpoint;
+    const refs = numbers.number(hashes, content, (contents) => store.add({ kind: 'contents', position, contents }));
+    store.add({ kind: 'checkpoint', checkpoint: { ...checkpoint, refs } });
+  }
   const end = store.close(sample.end);
   return { file, store, end };
 }
@@ -217,7 +257,7 @@ function readPages(reader: TraceReader, index: number) {
 }
 
 /** The same, out of what was recorded. */
-export function expectedPages({ pages, hashes, contents, absent = new Uint32Array() }: Checkpoint) {
+export function expectedPages({ pages, hashes, contents, absent }: SampleCheckpoint) {
   const present = Array.from(pages, (page, i) => ({
     page,
     absent: false,

@@ -9,15 +9,14 @@ import { UserError } from '../../src/base/assert.ts';
 import { JOURNAL_KINDS } from '../../src/trace/journal.ts';
 import { TraceReader } from '../../src/trace/reader.ts';
 import { repair } from '../../src/trace/repair.ts';
-import type { TraceRecord } from '../../src/trace/store.ts';
 import { TraceWriter } from '../../src/trace/writer.ts';
-import { expectedPages, HEADER, makeSample, readAll, writeSample } from './sample.ts';
+import { expectedPages, HEADER, makeSample, readAll, type SampleRecord, sourceOf, writeSample } from './sample.ts';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'chronovisor-trace-'));
 after(() => fs.rmSync(folder, { recursive: true }));
 const file = (name: string) => path.join(folder, name);
 
-function feed(writer: TraceWriter, record: TraceRecord) {
+function feed(writer: TraceWriter, record: SampleRecord) {
   switch (record.kind) {
     case 'inputs':
       for (const { position, input } of record.entries) writer.input(position, input);
@@ -26,7 +25,7 @@ function feed(writer: TraceWriter, record: TraceRecord) {
       writer.flush(record.mark.position, record.mark.timeNs);
       break;
     case 'checkpoint':
-      writer.checkpoint({ ...record.checkpoint, contents: record.checkpoint.contents.slice() });
+      writer.checkpoint(sourceOf(record.checkpoint));
       break;
     default:
       break;
@@ -99,8 +98,7 @@ test('an existing file is refused; with force it stays until there is something 
 test('a recording that fills the disk is told so at once, and closes as a trace', async () => {
   const name = file('full.trace');
   const writer = new TraceWriter(name, HEADER, { maxBytes: 40_000 });
-  const { state, ...first } = makeSample(5).checkpoints[0];
-  writer.checkpoint({ ...first, state });
+  writer.checkpoint(sourceOf(makeSample(5).checkpoints[0]));
   let position = 0;
   const noise = Uint8Array.from({ length: 4096 }, (_, i) => (i * 7919) >> 3);
   const stop = Date.now() + 20_000;
@@ -169,7 +167,7 @@ test('repair keeps what comes before the damage, and says what it lost', () => {
 
 test('an event costs the recording thread next to nothing', async (t) => {
   const writer = new TraceWriter(file('cost.trace'), HEADER);
-  writer.checkpoint({ ...makeSample(5).checkpoints[0] });
+  writer.checkpoint(sourceOf(makeSample(5).checkpoints[0]));
   const count = 200_000;
   const byte = new Uint8Array(1);
   const start = process.hrtime.bigint();
