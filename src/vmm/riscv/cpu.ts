@@ -25,9 +25,19 @@ import type { Pages } from '../pages.ts';
 import type { Processor } from '../processor.ts';
 import { csrIndexTable } from './csr.ts';
 import { clearPage, HANDLER, writeRecord } from './decoder.ts';
-import { DTLB_ENTRIES, H, IRQ, ITLB_ENTRIES, MSTATUS, PRIV, TLB_ENTRY_BYTES } from './hart.ts';
+import {
+  DTLB_ENTRIES,
+  FAST_ENTRY_BYTES,
+  FAST_FETCH_BYTES,
+  H,
+  IRQ,
+  ITLB_ENTRIES,
+  MSTATUS,
+  PRIV,
+  TLB_ENTRY_BYTES,
+} from './hart.ts';
 import { buildInterpreter, type Interpreter } from './interpreter.ts';
-import { Jit } from './jit.ts';
+import { type DecodedPage, Jit } from './jit.ts';
 
 /** 64-bit registers of a hart that are state, in the order in which they are saved. */
 const STATE_64 = [
@@ -128,6 +138,7 @@ export class RiscvCpu implements Processor {
         decodeBits: (record: number, bits: number) => writeRecord(this.#view, record >>> 0, bits >>> 0),
         table: this.jit.table,
         hot: (records: number, offset: number) => this.#hot(records >>> 0, offset),
+        codeChanged: (records: number) => this.jit.forget(records >>> 0),
         looksLikeData: (page: number) => this.#looksLikeData(page),
         sbi: (number: number) => {
           publish();
@@ -301,8 +312,10 @@ export class RiscvCpu implements Processor {
   pageWritten(page: number): void {
     const records = this.#decoded[page];
     if (records === 0) return;
-    if (this.#executesFrom(page)) clearPage(this.#bytes, this.#view, records);
-    else this.#forgetCode(page);
+    if (this.#executesFrom(page)) {
+      this.jit.forget(records);
+      clearPage(this.#bytes, this.#view, records);
+    } else this.#forgetCode(page);
   }
 
   /**
@@ -388,8 +401,21 @@ export class RiscvCpu implements Processor {
   }
 
   #hot(records: number, offset: number): void {
-    const slot = Math.floor((records - DECODED_BASE) / DECODED_PAGE_BYTES);
-    this.jit.request(records, this.#table[this.#slotPages[slot]] >>> 0, offset);
+    const here = this.get(this.#running, 'fetchPage');
+    const privilege = BigInt(this.get32(this.#running, 'privilege'));
+    const pages = new Map<number, DecodedPage>();
+    const physicalPage = (address: bigint) => (Number(address) - RAM_BASE) / PAGE_BYTES;
+    const fastFetch = this.base(this.#running) + H.fastFetch;
+    for (let entry = fastFetch; entry < fastFetch + FAST_FETCH_BYTES; entry += FAST_ENTRY_BYTES) {
+      const distance = BigInt.asIntN(64, this.#view.getBigUint64(entry, true) - privilege - here);
+      const number = Number(distance) / PAGE_BYTES;
+      // What lies farther away is not reached by a jump with a known target.
+      if (!Number.isInteger(number) || Math.abs(number) >= 2 ** 19) continue;
+      const page = physicalPage(this.#view.getBigUint64(entry + 8, true));
+      pages.set(number, { records: this.#view.getUint32(entry + 16, true), page });
+    }
+    pages.set(0, { records, page: physicalPage(this.get(this.#running, 'fetchPhysical')) });
+    this.jit.request({ offset, pages });
   }
 
   #decode(record: number): void {

@@ -77,9 +77,20 @@ export function instructionLength(low: number): 2 | 4 {
   return (low & 3) === 3 ? 4 : 2;
 }
 
+/** What was decoded before: programs use few of the possible instructions, over and over. */
+const decodedBefore = new Map<number, Decoded | null>();
+const DECODED_BEFORE_MAX = 100_000;
+
 /** Decodes 32 bits, of which a compressed instruction uses the low 16; null if they are no instruction. */
 export function decode(bits: number): Decoded | null {
-  return (bits & 3) === 3 ? decodeWide(bits >>> 0) : decodeCompressed(bits & 0xffff);
+  const key = (bits & 3) === 3 ? bits >>> 0 : bits & 0xffff;
+  let decoded = decodedBefore.get(key);
+  if (decoded === undefined) {
+    decoded = (bits & 3) === 3 ? decodeWide(key) : decodeCompressed(key);
+    if (decodedBefore.size >= DECODED_BEFORE_MAX) decodedBefore.clear();
+    decodedBefore.set(key, decoded);
+  }
+  return decoded;
 }
 
 function decodeWide(bits: number): Decoded | null {

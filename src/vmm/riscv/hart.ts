@@ -87,6 +87,8 @@ export const H = {
   yields: 0xe28,
   /** i32: number of the hart. */
   number: 0xe2c,
+  /** i32: address of the decoded page that `fetchPage` names, while compiled code runs. */
+  fetchRecords: 0xe30,
 
   dtlb: 0x1000,
   itlb: 0x1000 + DTLB_ENTRIES * TLB_ENTRY_BYTES,

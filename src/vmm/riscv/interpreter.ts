@@ -421,8 +421,10 @@ function runRegion(f: Fn, rt: Runtime, regions: Signature, v: Locals, top: Label
   f.if(
     entry.gtS(0),
     () => {
+      f.store('i32', hart, H.fetchRecords, records);
       const left = f.let(new CallIndirect(regions, entry, [hart, budget, target.and(PAGE_MASK)]));
       f.if(left.ne(budget), () => {
+        f.set(records, load('i32', hart, H.fetchRecords));
         f.set(budget, left);
         f.set(target, load('i64', hart, H.pc));
         f.br(top);

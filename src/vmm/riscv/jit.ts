@@ -1,5 +1,15 @@
 /** The compiler's keeper: compiles regions that have become hot, puts them into the table, and throws them away. */
-import { COUNTERS_BASE, ENTRIES_OFFSET, G, HAS_REGIONS_OFFSET, INVALIDATIONS_OFFSET, RECORD_BYTES } from '../layout.ts';
+import {
+  COUNTERS_BASE,
+  ENTRIES_OFFSET,
+  G,
+  HAS_REGIONS_OFFSET,
+  INVALIDATIONS_OFFSET,
+  PAGE_BYTES,
+  PAGE_TABLE_BASE,
+  RECORD_BYTES,
+} from '../layout.ts';
+import { type CodePage, type CodeSource, pageOf } from './blocks.ts';
 import { HANDLER, writeRecord } from './decoder.ts';
 import type { Interpreter } from './interpreter.ts';
 import { compileRegions, EXIT_REASONS, type ExitReason } from './region.ts';
@@ -11,6 +21,22 @@ const SLICES_WAITED_MAX = 8;
 /** Regions held at a time; V8 takes some kilobytes for each. When they are used up, all are thrown away. */
 const REGIONS_MAX = 30_000;
 
+/** A function that is called this many times less often than what is compiled for is still worth including in its callers. */
+const FREQUENT_PART = 4;
+
+/** Where jumps have come to often: an offset of the page that a hart executes from. */
+export interface Request {
+  readonly offset: number;
+  /** The page, and those around it that the hart has executed from lately, by their distance from it in pages. */
+  readonly pages: ReadonlyMap<number, DecodedPage>;
+}
+
+export interface DecodedPage {
+  readonly records: number;
+  /** Number of the RAM page. */
+  readonly page: number;
+}
+
 export class Jit {
   readonly table: WebAssembly.Table;
   readonly #memory: WebAssembly.Memory;
@@ -19,12 +45,15 @@ export class Jit {
   #exports: Record<string, unknown> = {};
   /** Entry 0 of the table stays empty: 0 stands for "no region". */
   #used = 1;
-  #requests: { readonly records: number; readonly host: number; readonly offset: number }[] = [];
+  #requests: Request[] = [];
   #slicesWaited = 0;
   /** Regions compiled at a time. */
   batch = 8;
   /** Where each region is entered, by its place in the table. */
   readonly #entries: number[] = [0];
+  /** The regions that a decoded page has a part in. */
+  readonly #regions = new Map<number, number[]>();
+  #frequentAfter = 0;
   compiled = 0;
   /** Makes regions compiled from now on count their exits. */
   counting = false;
@@ -42,6 +71,7 @@ export class Jit {
   /** Jumps to a place before it is compiled; Infinity compiles nothing. The results of a run do not depend on it. */
   set hotAfter(jumps: number) {
     this.#view.setInt32(G.hotAfter, Number.isFinite(jumps) ? -jumps : 1, true);
+    this.#frequentAfter = Math.floor(jumps / FREQUENT_PART);
     // Who wants all code compiled wants it before it runs.
     if (jumps === 0) this.batch = 1;
   }
@@ -57,10 +87,11 @@ export class Jit {
     this.#exports = exports;
   }
 
-  /** Asks for the region that begins at an offset of a page, whose code lies at `host`; it is compiled with the next few. */
-  request(records: number, host: number, offset: number): void {
+  /** Asks for the region that begins at an offset of a page; it is compiled with the next few. */
+  request(request: Request): void {
+    const { records } = request.pages.get(0)!;
     if (this.#view.getInt32(records + INVALIDATIONS_OFFSET, true) > this.invalidationsMax) return;
-    this.#requests.push({ records, host, offset });
+    this.#requests.push(request);
     if (this.#requests.length >= this.batch) this.compile();
   }
 
@@ -76,46 +107,94 @@ export class Jit {
     this.#slicesWaited = 0;
     if (this.#used + requests.length > REGIONS_MAX) this.clear();
     const { rt, float, functions } = this.#interpreter;
-    const view = this.#view;
-    const recordOf = (records: number, offset: number) => records + offset * (RECORD_BYTES / 2);
-    const sources = requests.map(({ records, host, offset }) => ({
-      read: (at: number) => view.getUint16(host + at, true),
-      executed: (at: number) => view.getUint16(recordOf(records, at), true) !== HANDLER.undecoded,
-      entry: offset,
-    }));
-    const { bytes, imports, code } = compileRegions(sources, {
-      rt,
-      float,
-      exported: functions,
-      counting: this.counting,
-    });
+    const sources = requests.map((request) => this.#source(request));
+    const parts = { rt, float, exported: functions, counting: this.counting };
+    const { bytes, imports, blocks } = compileRegions(sources, parts);
     const host: Record<string, unknown> = { memory: this.#memory };
     for (const name of imports) host[name] = this.#exports[name];
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { host });
-    requests.forEach(({ records, offset }, i) => {
-      if (code[i].length === 0) return;
-      // What the region was made of has records from now on: a store there throws it away.
-      for (const { offset: at, bits } of code[i]) {
-        const record = recordOf(records, at);
-        if (view.getUint16(record, true) === HANDLER.undecoded) writeRecord(view, record, bits);
-      }
+    sources.forEach((source, i) => {
+      if (blocks[i].length === 0) return;
       const place = this.#used++;
-      const entry = records + ENTRIES_OFFSET + offset * 2;
+      const pages = new Set<number>();
+      for (const { instructions } of blocks[i]) {
+        for (const { offset: at, decoded } of instructions) {
+          const page = source.page(pageOf(at))!.records;
+          pages.add(page);
+          // What the region was made of has records from now on: a store there throws it away.
+          const record = recordOf(page, at & (PAGE_BYTES - 1));
+          if (this.#view.getUint16(record, true) === HANDLER.undecoded) writeRecord(this.#view, record, decoded.bits);
+        }
+      }
+      for (const page of pages) this.#belongsTo(page, place);
+      const entry = source.page(0)!.records + ENTRIES_OFFSET + source.entry * 2;
       this.table.set(place, instance.exports[`r${i}`]);
       this.#entries[place] = entry;
-      view.setInt32(entry, place, true);
-      view.setInt32(records + HAS_REGIONS_OFFSET, 1, true);
+      this.#view.setInt32(entry, place, true);
       this.compiled++;
     });
+  }
+
+  /** Code of a decoded page has changed: no region that has a part of it holds any more. */
+  forget(records: number): void {
+    this.#drop(records);
+    const count = this.#view.getInt32(records + INVALIDATIONS_OFFSET, true);
+    this.#view.setInt32(records + INVALIDATIONS_OFFSET, count + 1, true);
+  }
+
+  #drop(records: number): void {
+    for (const place of this.#regions.get(records) ?? []) {
+      if (this.#view.getInt32(this.#entries[place], true) === place) this.#view.setInt32(this.#entries[place], 0, true);
+    }
+    this.#regions.delete(records);
+    this.#view.setInt32(records + HAS_REGIONS_OFFSET, 0, true);
   }
 
   /** Throws all regions away, and what was asked for. */
   clear(): void {
     this.#requests = [];
-    for (let place = 1; place < this.#used; place++) {
-      if (this.#view.getInt32(this.#entries[place], true) === place) this.#view.setInt32(this.#entries[place], 0, true);
-      this.table.set(place, null);
-    }
+    for (const records of [...this.#regions.keys()]) this.#drop(records);
+    for (let place = 1; place < this.#used; place++) this.table.set(place, null);
     this.#used = 1;
   }
+
+  #belongsTo(records: number, place: number): void {
+    const places = this.#regions.get(records) ?? [];
+    this.#regions.set(records, places);
+    places.push(place);
+    this.#view.setInt32(records + HAS_REGIONS_OFFSET, 1, true);
+  }
+
+  #source({ offset, pages }: Request): CodeSource {
+    const known = new Map<number, CodePage>();
+    return {
+      entry: offset,
+      page: (number) => {
+        const decoded = pages.get(number);
+        if (!decoded) return null;
+        const found = known.get(number) ?? this.#codePage(decoded);
+        known.set(number, found);
+        return found;
+      },
+    };
+  }
+
+  #codePage({ records, page }: DecodedPage): CodePage {
+    const view = this.#view;
+    const host = view.getUint32(PAGE_TABLE_BASE + page * 4, true);
+    return {
+      records,
+      read: (offset) => view.getUint16(host + offset, true),
+      executed: (offset) => view.getUint16(recordOf(records, offset), true) !== HANDLER.undecoded,
+      frequent: (offset) => {
+        const entered = view.getInt32(records + ENTRIES_OFFSET + offset * 2, true);
+        return entered > 0 || -entered >= this.#frequentAfter;
+      },
+    };
+  }
+}
+
+/** Address of the record for an offset of a page. */
+function recordOf(records: number, offset: number): number {
+  return records + offset * (RECORD_BYTES / 2);
 }

@@ -14,10 +14,8 @@ import type { Fn } from '../codegen/fn.ts';
 import type { Func, ModuleBuilder } from '../codegen/module.ts';
 import {
   DECODED_TABLE_BASE,
-  ENTRIES_OFFSET,
   G,
   HAS_REGIONS_OFFSET,
-  INVALIDATIONS_OFFSET,
   PAGE_FLAG,
   PAGE_FLAGS_BASE,
   PAGE_TABLE_BASE,
@@ -187,11 +185,7 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
         f.store('i32', records, PATIENCE_OFFSET, patience);
         f.if(patience.eqz(), () => f.do(host.looksLikeData, page));
       });
-      // Compiled code was made of all the page's code: none of it holds any more.
-      f.if(decoded.ne(0).and(load('i32', records, HAS_REGIONS_OFFSET)), () => {
-        f.fill(records.add(ENTRIES_OFFSET), 0, HAS_REGIONS_OFFSET + 4 - ENTRIES_OFFSET);
-        f.store('i32', records, INVALIDATIONS_OFFSET, load('i32', records, INVALIDATIONS_OFFSET).add(1));
-      });
+      f.if(decoded.ne(0).and(load('i32', records, HAS_REGIONS_OFFSET)), () => f.do(host.codeChanged, records));
     });
     f.return(address.add(pa.wrap().and(4095)));
   });

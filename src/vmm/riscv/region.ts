@@ -1,126 +1,36 @@
 /**
- * Compiled code: a region is the instructions of one page that are reachable from an entry without leaving the page, as one WebAssembly
+ * Compiled code: a region is guest code that is reachable from an entry by jumps with known targets (see blocks.ts), as one WebAssembly
  * function made from the instruction descriptions.
  *
  * A region only ever does what needs no help: whatever is out of the ordinary (a TLB miss, a device, a trap, a control register) is left to
  * the interpreter, which executes that instruction from the exact position at which the region stops. So positions, traps and
  * inputs need no second implementation here.
  *
- * Signature: (hart, budget, page) -> budget left; `page` is the virtual address of the page, and the hart's pc says where to go on.
+ * Signature: (hart, budget, page) -> budget left; `page` is the virtual address of the entry's page, and the hart's pc says where to go on.
  * Integer registers live in locals: those used are loaded at the entry, those written are stored at the exit.
  */
 import { assert } from '../../base/assert.ts';
-import { type Expr, i64, type LoadKind, Local, load, type Type, type Value } from '../codegen/expr.ts';
-import { Fn, type Label, type StoreKind } from '../codegen/fn.ts';
+import { type Expr, i32, i64, type Local, load, type Type } from '../codegen/expr.ts';
+import { Fn, type Label } from '../codegen/fn.ts';
 import { Func, ModuleBuilder } from '../codegen/module.ts';
 import type { FloatFns } from '../codegen/softfloat.ts';
+import { Structure } from '../codegen/structure.ts';
 import { COUNTERS_BASE, PAGE_BYTES } from '../layout.ts';
-import { type Decoded, decode } from './decoder.ts';
-import { FloatOperands } from './float-operands.ts';
+import { type Block, type CodeSource, findBlocks, isJump, type Placed, pageOf, successorsOf } from './blocks.ts';
+import type { Decoded } from './decoder.ts';
 import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H } from './hart.ts';
-import { SYSTEM } from './insns/system.ts';
+import { accessOf, Known } from './known.ts';
+import { fastFetchEntry, fastFetchKey } from './mmu.ts';
+import { RegionSemantics } from './region-semantics.ts';
 import type { Runtime } from './runtime.ts';
-import type { Semantics } from './semantics.ts';
 
-/** Bounds the size of a region, and with it the time that V8's optimising compiler takes for it. */
-const INSTRUCTIONS_MAX = 400;
-const BLOCK_INSTRUCTIONS_MAX = 100;
-
-const LEFT_TO_INTERPRETER = new Set([
-  ...SYSTEM.map((instruction) => instruction.name),
-  ...['ecall', 'ebreak', 'fence.i', 'pause'],
-]);
-const BRANCHES = new Set(['beq', 'bne', 'blt', 'bge', 'bltu', 'bgeu']);
-
-/** Instructions that run one after the other, by their offsets in the page. */
-interface Block {
-  readonly start: number;
-  readonly instructions: readonly { readonly offset: number; readonly decoded: Decoded }[];
-  /** Offset behind the last instruction. */
-  readonly end: number;
-  /** Offsets that control may go on to within the page. */
-  readonly successors: readonly number[];
-}
-
-/** Reads 16 bits of the page. */
-export type CodeReader = (offset: number) => number;
-
-/** A page of code, and where in it a region is to begin. */
-export interface CodeSource {
-  readonly read: CodeReader;
-  /** Whether the interpreter has come to an offset. */
-  readonly executed: (offset: number) => boolean;
-  readonly entry: number;
-}
-
-/**
- * The blocks of a region, by offset; empty if its first instruction cannot be compiled. Code that was never executed is left out: it is
- * likely to stay so.
- */
-export function findBlocks({ read, executed, entry }: CodeSource): Block[] {
-  const leaders = new Set([entry]);
-  const scanned = new Map<number, Block>();
-  const work = [entry];
-  let total = 0;
-  while (work.length > 0) {
-    const start = work.pop()!;
-    if (scanned.has(start) || total >= INSTRUCTIONS_MAX) continue;
-    const block = scan(read, start);
-    scanned.set(start, block);
-    total += block.instructions.length;
-    for (const successor of block.successors) {
-      if (!executed(successor)) continue;
-      leaders.add(successor);
-      work.push(successor);
-    }
-  }
-  // A block that runs over another one's start ends there.
-  const blocks: Block[] = [];
-  for (const block of scanned.values()) {
-    const cut = block.instructions.findIndex(({ offset }) => offset !== block.start && leaders.has(offset));
-    const kept = cut < 0 ? block : cutAt(block, cut);
-    if (kept.instructions.length > 0) blocks.push(kept);
-  }
-  return blocks.sort((a, b) => a.start - b.start);
-}
-
-function cutAt(block: Block, index: number): Block {
-  const end = block.instructions[index].offset;
-  return { ...block, instructions: block.instructions.slice(0, index), end, successors: [end] };
-}
-
-function scan(read: CodeReader, start: number): Block {
-  const instructions: { offset: number; decoded: Decoded }[] = [];
-  let at = start;
-  const block = (successors: number[]): Block => ({
-    start,
-    instructions,
-    end: at,
-    successors: successors.filter((offset) => offset >= 0 && offset < PAGE_BYTES),
-  });
-  while (instructions.length < BLOCK_INSTRUCTIONS_MAX) {
-    if (at >= PAGE_BYTES) return block([]);
-    const low = read(at);
-    const wide = (low & 3) === 3;
-    // An instruction that straddles the page's end belongs to the interpreter.
-    if (wide && at + 2 >= PAGE_BYTES) return block([]);
-    const decoded = decode(wide ? low | (read(at + 2) << 16) : low);
-    if (!decoded || LEFT_TO_INTERPRETER.has(decoded.instruction.name)) return block([]);
-    instructions.push({ offset: at, decoded });
-    const here = at;
-    at += decoded.length;
-    const { name } = decoded.instruction;
-    if (BRANCHES.has(name)) return block([here + decoded.imm, at]);
-    if (name === 'jal') return block([here + decoded.imm]);
-    if (name === 'jalr') return block([]);
-  }
-  return block([at]);
-}
+/** Steps between two looks at the budget: so many are left to the interpreter when it runs short. */
+const UNCHECKED_MAX = 64;
 
 /** Functions of the interpreter's module that regions call. */
 export type Exported = ReadonlyMap<string, Func>;
 
-/** A module of one region under construction: imports are added as the code asks for them. */
+/** A module of regions under construction: imports are added as the code asks for them. */
 class RegionModule {
   readonly imports = new Map<string, Func>();
   readonly #exported: Exported;
@@ -152,10 +62,12 @@ function imported<T extends object>(fns: T, module: RegionModule): T {
 
 /** Why compiled code hands over: what the counters count, in this order. */
 export const EXIT_REASONS = [
-  // The target of a jump: found at run time, or on another page, or never executed when the region was made.
+  // The target of a jump: found at run time, or on a page that is mapped otherwise by now, or not part of the region.
   'indirect',
   'page',
   'cold',
+  // An instruction that regions do not hold.
+  'stop',
   // The slice ends, or memory, floating point or the instruction itself needs help.
   'budget',
   'memory',
@@ -164,7 +76,7 @@ export const EXIT_REASONS = [
 export type ExitReason = (typeof EXIT_REASONS)[number];
 
 export interface CompilerParts {
-  /** Makes the code count its calls and its exits, by reason; it is slower then. */
+  /** Makes the code count its exits, by reason; it is slower then. */
   readonly counting: boolean;
   readonly rt: Runtime;
   readonly float: FloatFns;
@@ -175,8 +87,8 @@ export interface CompiledRegions {
   readonly bytes: Uint8Array;
   /** Names of the interpreter's functions that it imports. */
   readonly imports: readonly string[];
-  /** The instructions that each region is made of; none where there is no region. */
-  readonly code: readonly (readonly { readonly offset: number; readonly bits: number }[])[];
+  /** The blocks that each region is made of; none where there is no region. */
+  readonly blocks: readonly (readonly Block[])[];
 }
 
 /**
@@ -186,169 +98,275 @@ export interface CompiledRegions {
 export function compileRegions(sources: readonly CodeSource[], parts: CompilerParts): CompiledRegions {
   const module = new RegionModule(parts.exported);
   const [rt, float] = [imported(parts.rt, module), imported(parts.float, module)];
-  const bodies = sources.map((source) => {
+  const regions = sources.map((source) => {
     const blocks = findBlocks(source);
-    if (!blocks.some((block) => block.start === source.entry)) return null;
+    if (blocks.length === 0) return { body: null, blocks };
     const body = new Fn(REGION_PARAMS, 'i32');
-    new RegionBuilder(body, blocks, source.entry, rt, float, parts.counting).build();
+    new RegionBuilder(body, blocks, source, rt, float, parts.counting).build();
     return { body, blocks };
   });
   const m = new ModuleBuilder();
   for (const func of module.imports.values()) m.import(func.name, func.params, func.result);
-  bodies.forEach((region, i) => {
-    if (!region) return;
+  regions.forEach(({ body }, i) => {
+    if (!body) return;
     const func = m.declare(`r${i}`, REGION_PARAMS, 'i32');
-    m.bodyOf(func, region.body);
+    m.bodyOf(func, body);
     m.export(func);
   });
-  const code = bodies.map((region) => {
-    const instructions = region?.blocks.flatMap((block) => block.instructions) ?? [];
-    return instructions.map(({ offset, decoded }) => ({ offset, bits: decoded.bits }));
-  });
-  return { bytes: m.finish(), imports: [...module.imports.keys()], code };
+  return { bytes: m.finish(), imports: [...module.imports.keys()], blocks: regions.map(({ blocks }) => blocks) };
 }
 
 export const REGION_PARAMS: readonly Type[] = ['i32', 'i32', 'i64'];
 
-class RegionBuilder {
+/** Where a jump goes that needs no code of its own: a WebAssembly label. */
+interface Targets {
+  loop?: Label;
+  merge?: Label;
+}
+
+export class RegionBuilder {
   readonly f: Fn;
-  readonly #blocks: readonly Block[];
-  readonly #entry: number;
   readonly rt: Runtime;
   readonly float: FloatFns;
   readonly hart: Local;
-  readonly #budget: Local;
   readonly page: Local;
   readonly fastTlb: Local;
+  readonly #blocks: readonly Block[];
+  readonly #indexes: ReadonlyMap<number, number>;
+  readonly #source: CodeSource;
+  readonly #structure: Structure;
+  readonly #budget: Local;
   readonly #out: Local;
-  readonly #next: Local;
   readonly #registers = new Map<number, Local>();
   readonly #written = new Set<number>();
   readonly #counting: boolean;
+  readonly #targets: Targets[];
+  readonly #unchecked: Int32Array;
   #exit!: Label;
-  #dispatch!: Label;
-  /** Where a jump to a block may branch, innermost last. */
-  readonly #targets = new Map<number, Label[]>();
+  /** The block that is being emitted, and what is known where it stands. */
+  #block!: Block;
+  #known!: Known;
 
-  constructor(f: Fn, blocks: readonly Block[], entry: number, rt: Runtime, float: FloatFns, counting: boolean) {
-    this.#counting = counting;
+  constructor(f: Fn, blocks: readonly Block[], source: CodeSource, rt: Runtime, float: FloatFns, counting: boolean) {
     this.f = f;
-    this.#blocks = blocks;
-    this.#entry = entry;
     this.rt = rt;
     this.float = float;
+    this.#blocks = blocks;
+    this.#source = source;
+    this.#counting = counting;
+    this.#indexes = new Map(blocks.map((block, i) => [block.start, i]));
+    this.#targets = blocks.map(() => ({}));
+    const indexOf = (offset: number) => this.#indexes.get(offset);
+    const successors = blocks.map((block) => successorsOf(block).flatMap((offset) => indexOf(offset) ?? []));
+    this.#structure = new Structure({ size: blocks.length, successors: (block) => successors[block] });
+    this.#unchecked = budgetChecks(blocks, this.#structure, successors);
     [this.hart, this.#budget, this.page] = f.params;
     this.fastTlb = f.local('i32');
     this.#out = f.local('i64');
-    this.#next = f.local('i32');
   }
 
   build(): void {
     const { f } = this;
-    for (const block of this.#blocks) for (const { decoded } of block.instructions) this.#noteRegisters(decoded);
+    for (const i of this.#structure.order) {
+      for (const { decoded } of this.#blocks[i].instructions) this.#noteRegisters(decoded);
+    }
     for (const [n, local] of this.#registers) f.set(local, load('i64', this.hart, H.x + 8 * n));
     f.set(this.fastTlb, load('i32', this.hart, H.fastTlb));
-    f.set(this.#next, this.#indexOf(this.#entry));
     f.block((exit) => {
       this.#exit = exit;
-      f.loop((dispatch) => {
-        this.#dispatch = dispatch;
-        this.#layOut(0, this.#blocks.length);
-      });
+      this.#place(0, Known.nothing());
     });
     for (const n of this.#written) f.store('i64', this.hart, H.x + 8 * n, this.#registers.get(n)!);
     f.store('i64', this.hart, H.pc, this.#out);
     f.return(this.#budget);
   }
 
-  /**
-   * Blocks in the order of their addresses, each behind the end of a WebAssembly block of its own: a jump forward is a branch to that
-   * end. A jump back goes to the loop that begins with its target, where that is one block long; others go through the
-   * dispatcher at the top.
-   */
-  #layOut(from: number, to: number): void {
+  /** Emits a block at its place, with all that it dominates. */
+  #place(index: number, known: Known): void {
     const { f } = this;
-    const emit = (index: number) => {
-      const block = this.#blocks[index];
-      const repeats = block.successors.includes(block.start);
-      if (!repeats) return this.#block(block);
+    const merges = this.#structure.mergesBehind(index);
+    if (this.#structure.isLoop(index)) {
+      // What was known before is not known the second time around.
+      this.#known = known;
+      this.#charge();
       f.loop((again) => {
-        this.#enter(block.start, again, () => this.#block(block));
+        this.#targets[index].loop = again;
+        this.#before(index, merges, Known.nothing());
       });
-    };
-    const nest = (index: number) => {
-      if (index < from) {
-        f.switchOpen(this.#next, to - from);
-        return;
-      }
-      f.block((label) => {
-        this.#targetsOf(this.#blocks[index].start).push(label);
-        nest(index - 1);
-      });
-      this.#targetsOf(this.#blocks[index].start).pop();
-      emit(index);
-    };
-    nest(to - 1);
+    } else {
+      this.#before(index, merges, known);
+    }
   }
 
-  #enter(offset: number, label: Label, body: () => void): void {
-    this.#targetsOf(offset).push(label);
-    body();
-    this.#targetsOf(offset).pop();
-  }
-  #targetsOf(offset: number): Label[] {
-    const labels = this.#targets.get(offset) ?? [];
-    this.#targets.set(offset, labels);
-    return labels;
-  }
-  #indexOf(offset: number): number {
-    return this.#blocks.findIndex((block) => block.start === offset);
-  }
-
-  #block(block: Block): void {
+  /** Emits a block inside of WebAssembly blocks at whose ends the merges follow, the first of them innermost. */
+  #before(index: number, merges: readonly number[], known: Known): void {
     const { f } = this;
-    const { length } = block.instructions;
-    f.if(this.#budget.ltU(length), () => this.leaveAt('budget', block.start));
-    f.set(this.#budget, this.#budget.sub(length));
-    block.instructions.forEach(({ offset, decoded }, i) => {
-      f.scope(() => {
-        const s = new RegionSemantics(this, offset, decoded, length - i);
-        decoded.instruction.semantics(s);
-      });
+    const last = merges.at(-1);
+    if (last === undefined) {
+      this.#emit(index, known);
+      return;
+    }
+    f.block((label) => {
+      this.#targets[last].merge = label;
+      this.#before(index, merges.slice(0, -1), known);
     });
-    const last = block.instructions[length - 1].decoded.instruction.name;
-    if (last !== 'jal' && last !== 'jalr') this.goTo(block.end);
+    this.#place(last, Known.nothing());
   }
 
-  /** Goes on at an offset of the page, in the region if it has the block. */
-  goTo(offset: number): void {
+  #emit(index: number, known: Known): void {
     const { f } = this;
-    const label = this.#targets.get(offset)?.at(-1);
-    if (label) {
-      f.br(label);
-      return;
+    const block = this.#blocks[index];
+    this.#block = block;
+    this.#known = known;
+    const unchecked = this.#unchecked[index];
+    if (unchecked > 0) {
+      this.#charge();
+      f.if(this.#budget.ltU(unchecked), () => this.leaveAt('budget', block.start));
     }
-    const index = this.#indexOf(offset);
-    if (index < 0) {
-      this.leaveAt(offset < PAGE_BYTES ? 'cold' : 'page', offset);
-      return;
-    }
-    f.set(this.#next, index);
-    f.br(this.#dispatch);
+    block.instructions.forEach(({ offset, decoded }, i) => {
+      const access = accessOf(decoded);
+      if (access && !known.find(decoded, access)) this.#lookUp(block.instructions.slice(i));
+      const semantics = new RegionSemantics(this, offset, decoded, access ? known.find(decoded, access) : null);
+      // A jump goes on from within: its step is taken by then.
+      if (isJump(decoded)) this.#pass(decoded);
+      f.scope(() => decoded.instruction.semantics(semantics));
+      if (!isJump(decoded)) this.#pass(decoded);
+    });
+    const { end } = block;
+    if (isJump(block.instructions.at(-1)!.decoded)) return;
+    if (end.kind === 'goto') this.goTo(end.to);
+    else if (end.kind === 'stop') this.leaveAt('stop', end.at);
+    else assert(false, `a block ends in ${end.kind} without a jump`);
   }
 
-  /** Stops before the instruction at an offset; `refund` steps of the block were not taken. */
-  leaveAt(reason: ExitReason, offset: number, refund = 0): void {
-    if (refund > 0) this.f.set(this.#budget, this.#budget.add(refund));
-    this.leaveTo(reason, this.page.add(BigInt(offset)));
+  #pass(decoded: Decoded): void {
+    this.#known.steps++;
+    this.#known.pass(decoded);
   }
-  leaveTo(reason: ExitReason, target: Expr): void {
+
+  /** Takes the steps since the last time from the budget. */
+  #charge(): void {
+    const { steps } = this.#known;
+    if (steps > 0) this.f.set(this.#budget, this.#budget.sub(steps));
+    this.#known.steps = 0;
+  }
+
+  /** Looks up the memory that the first of some instructions accesses, and what else lies near it. */
+  #lookUp(instructions: readonly Placed[]): void {
+    const { f } = this;
+    const [{ offset, decoded }] = instructions;
+    const { span, below } = this.#known.plan(instructions);
+    const host = f.local('i32');
+    f.scope(() => {
+      const low = f.let(this.x(decoded.rs1).add(BigInt(decoded.imm - below)));
+      const entry = f.let(this.fastEntry(low));
+      const page = f.let(low.add(BigInt(span.high - span.low - 1)).and(-4096n));
+      const misses = (tag: 0 | 8) => page.ne(load('i64', entry, tag));
+      const missed = span.loads && span.stores ? misses(0).or(misses(8)) : misses(span.stores ? 8 : 0);
+      f.if(missed, () => this.leaveAt('memory', offset));
+      f.set(host, low.wrap().add(load('i32', entry, 16)));
+    });
+    this.#known.add({ ...span, host });
+  }
+
+  /** Address of the fast TLB entry that an address belongs to. */
+  fastEntry(address: Expr): Expr {
+    const index = address
+      .shrU(12n)
+      .wrap()
+      .and(DTLB_ENTRIES - 1);
+    return this.fastTlb.add(index.mul(FAST_ENTRY_BYTES));
+  }
+
+  /** Ends the block with the jump that it ends in; `target` is where it goes, for one that is found at run time. */
+  jump(target: Expr | null): void {
+    const { end } = this.#block;
+    if (end.kind === 'goto' || end.kind === 'call') {
+      this.goTo(end.to);
+      return;
+    }
+    assert(target, `${end.kind} has a target`);
+    if (end.kind === 'return') {
+      for (const to of end.to) this.f.if(target.eq(this.address(to)), () => this.goTo(to));
+    }
+    this.#leaveTo('indirect', target);
+  }
+
+  branch(condition: Expr): void {
+    const { end } = this.#block;
+    assert(end.kind === 'branch', 'a branch ends its block');
+    this.f.if(condition, () => this.goTo(end.taken));
+    this.goTo(end.next);
+  }
+
+  /** Goes on at an offset, in the region if it has the block. */
+  goTo(offset: number): void {
+    const [block, known] = [this.#block, this.#known];
+    this.#known = known.fork();
+    this.#goOn(this.#indexes.get(block.start)!, offset);
+    [this.#block, this.#known] = [block, known];
+  }
+
+  #goOn(from: number, offset: number): void {
+    const { f } = this;
+    const index = this.#indexes.get(offset);
+    if (index === undefined || !this.#structure.follows(from, index)) {
+      this.leaveAt('cold', offset);
+      return;
+    }
+    const { loop, merge } = this.#targets[index];
+    const back = this.#structure.isBack(from, index);
+    if (pageOf(offset) !== pageOf(this.#block.start)) {
+      // The step that enters a page is the first one there: it is not taken where the slice ends with the jump.
+      const { steps } = this.#known;
+      if (this.#unchecked[index] > 0) f.if(this.#budget.leU(steps), () => this.leaveAt('budget', offset));
+      this.#crossTo(offset);
+    }
+    if (back || this.#structure.isMerge(index)) {
+      const label = back ? loop : merge;
+      assert(label, 'the label encloses the jump');
+      this.#charge();
+      f.br(label);
+    } else {
+      this.#place(index, this.#known);
+    }
+  }
+
+  /** Enters another page as the interpreter does, if the page is still the one that was compiled. */
+  #crossTo(offset: number): void {
+    const { f, hart } = this;
+    const records = this.#source.page(pageOf(offset))!.records;
+    f.scope(() => {
+      const page = f.let(this.address(offset - (offset & (PAGE_BYTES - 1))));
+      const entry = f.let(fastFetchEntry(hart, page));
+      const mapped = load('i64', entry, H.fastFetch).eq(fastFetchKey(hart, page));
+      const same = load('i32', entry, H.fastFetch + 16).eq(records | 0);
+      f.if(mapped.and(same).eqz(), () => this.leaveAt('page', offset));
+      f.store('i64', hart, H.fetchPage, page);
+      f.store('i64', hart, H.fetchPhysical, load('i64', entry, H.fastFetch + 8));
+      f.store('i32', hart, H.fetchRecords, records | 0);
+    });
+  }
+
+  /** Stops before the instruction at an offset. */
+  leaveAt(reason: ExitReason, offset: number): void {
+    this.#leaveTo(reason, this.address(offset));
+  }
+  #leaveTo(reason: ExitReason, target: Expr): void {
+    const { f } = this;
     if (this.#counting) {
       const counter = COUNTERS_BASE + 4 * EXIT_REASONS.indexOf(reason);
-      this.f.store('i32', i64(0).wrap(), counter, load('i32', i64(0).wrap(), counter).add(1));
+      f.store('i32', i32(0), counter, load('i32', i32(0), counter).add(1));
     }
-    this.f.set(this.#out, target);
-    this.f.br(this.#exit);
+    const { steps } = this.#known;
+    if (steps > 0) f.set(this.#budget, this.#budget.sub(steps));
+    f.set(this.#out, target);
+    f.br(this.#exit);
+  }
+
+  /** The virtual address of an offset. */
+  address(offset: number): Expr {
+    return this.page.add(BigInt(offset));
   }
 
   x(n: number): Expr {
@@ -372,169 +390,22 @@ class RegionBuilder {
   }
 }
 
-const SIZES: Record<string, 1 | 2 | 4 | 8> = {
-  s8x64: 1,
-  u8x64: 1,
-  s16x64: 2,
-  u16x64: 2,
-  s32x64: 4,
-  u32x64: 4,
-  i64: 8,
-  i64to8: 1,
-  i64to16: 2,
-  i64to32: 4,
-};
-
-/** The operands are those of one decoded instruction. */
-class RegionSemantics extends FloatOperands implements Semantics {
-  readonly #r: RegionBuilder;
-  readonly #d: Decoded;
-  readonly #offset: number;
-  /** Steps of the block from this instruction on: what is given back where it is left to the interpreter. */
-  readonly #refund: number;
-  readonly f: Fn;
-  readonly rt: Runtime;
-  readonly float: FloatFns;
-  readonly hart: Expr;
-
-  constructor(builder: RegionBuilder, offset: number, decoded: Decoded, refund: number) {
-    super();
-    this.#r = builder;
-    this.#d = decoded;
-    this.#offset = offset;
-    this.#refund = refund;
-    this.f = builder.f;
-    this.rt = builder.rt;
-    this.float = builder.float;
-    this.hart = builder.hart;
-  }
-
-  get x1() {
-    return this.#r.x(this.#d.rs1);
-  }
-  get x2() {
-    return this.#r.x(this.#d.rs2);
-  }
-  get rs1() {
-    return i64(this.#d.rs1).wrap();
-  }
-  get imm() {
-    return i64(this.#d.imm);
-  }
-  get imm32() {
-    return i64(this.#d.imm).wrap();
-  }
-  get pc() {
-    return this.#r.page.add(BigInt(this.#offset));
-  }
-  get next() {
-    return this.#r.page.add(BigInt(this.#offset + this.#d.length));
-  }
-  rd(value: Expr) {
-    // A value without a use is still evaluated: it may be a call that sets flags.
-    if (this.#d.rd === 0) this.f.scope(() => this.f.let(value));
-    else this.#r.setX(this.#d.rd, value);
-  }
-
-  #float(n: number): Expr {
-    return load('i64', this.hart, H.f + 8 * n);
-  }
-  get d1() {
-    return this.#float(this.#d.rs1);
-  }
-  get d2() {
-    return this.#float(this.#d.rs2);
-  }
-  get d3() {
-    return this.#float(this.#d.rs3);
-  }
-  roundingMode(): Expr {
-    const { rm } = this.#d;
-    if (rm <= 4) return i64(rm).wrap();
-    if (rm !== 7) {
-      this.#leaveToInterpreter('illegal');
-      return i64(0).wrap();
+/**
+ * For each block the most steps that may be taken from its start before the budget is looked at again; 0 where it is not looked
+ * at. That happens wherever jumps meet, and on long ways in between.
+ */
+function budgetChecks(blocks: readonly Block[], structure: Structure, successors: readonly (readonly number[])[]) {
+  const longest = new Int32Array(blocks.length);
+  const checked = new Uint8Array(blocks.length);
+  for (const index of [...structure.order].reverse()) {
+    const { length } = blocks[index].instructions;
+    longest[index] = length;
+    for (const next of successors[index]) {
+      if (structure.isBack(index, next) || structure.isMerge(next) || !structure.follows(index, next)) continue;
+      if (length + longest[next] > UNCHECKED_MAX) checked[next] = 1;
+      if (!checked[next]) longest[index] = Math.max(longest[index], length + longest[next]);
     }
-    const mode = this.f.let(load('i32', this.hart, H.frm));
-    this.illegalIf(mode.gtU(4));
-    return mode;
+    if (index === 0 || structure.isLoop(index) || structure.isMerge(index)) checked[index] = 1;
   }
-  protected writeFloat(bits: Expr) {
-    this.f.store('i64', this.hart, H.f + 8 * this.#d.rd, bits);
-  }
-
-  load(kind: LoadKind, address: Expr): Expr {
-    const { at, entry } = this.#lookUp(address, SIZES[kind], 0);
-    return this.f.let(load(kind, at.wrap().add(load('i32', entry, 16))));
-  }
-  store(kind: StoreKind, address: Expr, value: Expr): void {
-    const { at, entry } = this.#lookUp(address, SIZES[kind], 8);
-    this.f.store(kind, at.wrap().add(load('i32', entry, 16)), 0, value);
-  }
-  atomic(size: 4 | 8, address: Expr): Expr {
-    const { at, entry } = this.#lookUp(address, size, 8);
-    this.f.if(at.wrap().and(size - 1), () => this.#leaveToInterpreter('memory'));
-    return this.f.let(at.wrap().add(load('i32', entry, 16)));
-  }
-  /** The fast entry for an access; whatever it does not allow is left to the interpreter. */
-  #lookUp(address: Expr, size: number, tag: 0 | 8): { at: Local; entry: Local } {
-    const { f } = this;
-    const at = address instanceof Local ? address : f.let(address);
-    const index = at
-      .shrU(12n)
-      .wrap()
-      .and(DTLB_ENTRIES - 1);
-    const entry = f.let(this.#r.fastTlb.add(index.mul(FAST_ENTRY_BYTES)));
-    const last = at.add(size - 1).and(-4096n);
-    f.if(last.ne(load('i64', entry, tag)), () => this.#leaveToInterpreter('memory'));
-    return { at, entry };
-  }
-
-  jump(target: Expr): void {
-    this.#r.leaveTo('indirect', target);
-  }
-  branch(condition: Expr): void {
-    this.f.if(condition, () => this.jumpImmediate());
-  }
-  jumpImmediate(): void {
-    const target = this.#offset + this.#d.imm;
-    if (target >= 0 && target < PAGE_BYTES) this.#r.goTo(target);
-    else this.#r.leaveTo('page', this.#r.page.add(BigInt(target)));
-  }
-
-  illegalIf(condition: Expr): void {
-    this.f.if(condition, () => this.#leaveToInterpreter('illegal'));
-  }
-  raise(_cause: number, _value: Value): void {
-    this.#leaveToInterpreter('illegal');
-  }
-  #leaveToInterpreter(reason: ExitReason): void {
-    this.#r.leaveAt(reason, this.#offset, this.#refund);
-  }
-
-  // What follows belongs to instructions that no region holds.
-  checkTrap(): never {
-    return this.#never();
-  }
-  checkLeave(): never {
-    return this.#never();
-  }
-  publishPosition(): never {
-    return this.#never();
-  }
-  resume(): never {
-    return this.#never();
-  }
-  leave(): never {
-    return this.#never();
-  }
-  yieldTurn(): never {
-    return this.#never();
-  }
-  ecall(): never {
-    return this.#never();
-  }
-  #never(): never {
-    assert(false, `${this.#d.instruction.name} is not compiled`);
-  }
+  return longest.map((steps, index) => (checked[index] ? steps : 0));
 }

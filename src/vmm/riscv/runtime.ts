@@ -28,6 +28,8 @@ export interface HostFns {
   /** Decodes one instruction into its record; the second takes the bits as well. */
   readonly decode: Func;
   readonly decodeBits: Func;
+  /** (records): a store has changed code of which regions were made. */
+  readonly codeChanged: Func;
   /** A decoded page has taken many stores beside its code. */
   readonly looksLikeData: Func;
   /** Serves an environment call of the supervisor. */
@@ -56,6 +58,7 @@ export function defineRuntime(m: ModuleBuilder): Runtime {
     decodePage: m.import('decodePage', ['i32'], 'i32'),
     decode: m.import('decode', ['i32'], null),
     decodeBits: m.import('decodeBits', ['i32', 'i32'], null),
+    codeChanged: m.import('codeChanged', ['i32'], null),
     looksLikeData: m.import('looksLikeData', ['i32'], null),
     sbi: m.import('sbi', ['i32'], null),
     hot: m.import('hot', ['i32', 'i32'], null),

@@ -1,0 +1,151 @@
+/**
+ * From a graph of blocks to the structured control flow of WebAssembly. Each block is emitted at its place in the dominator tree: one that
+ * several jumps meet at goes behind the end of a WebAssembly block, one that is jumped back to begins a loop, and all others stand where
+ * the only jump to them is (N. Ramsey, "Beyond Relooper", ICFP 2022). A jump into the middle of a loop has no such
+ * form; those are given up.
+ */
+
+/** Blocks are numbered from 0, which is the entry. */
+export interface Graph {
+  readonly size: number;
+  successors(block: number): readonly number[];
+}
+
+export class Structure {
+  /** Reachable blocks in reverse postorder. */
+  readonly order: readonly number[];
+  /** Place of a block in the order; -1 where it is not reachable. */
+  readonly #place: Int32Array;
+  readonly #dominator: Int32Array;
+  readonly #loops = new Set<number>();
+  readonly #forward: Int32Array;
+  readonly #given = new Set<number>();
+  readonly #size: number;
+
+  constructor(graph: Graph) {
+    this.#size = graph.size;
+    for (;;) {
+      const successors = (block: number) => graph.successors(block).filter((to) => this.follows(block, to));
+      const order = reversePostorder(graph.size, successors);
+      const place = new Int32Array(graph.size).fill(-1);
+      order.forEach((block, i) => {
+        place[block] = i;
+      });
+      const dominator = dominators(order, place, successors);
+      const wild = edgesIntoLoops(order, place, dominator, successors);
+      if (wild.length > 0) {
+        for (const [from, to] of wild) this.#given.add(from * graph.size + to);
+        continue;
+      }
+      this.order = order;
+      this.#place = place;
+      this.#dominator = dominator;
+      this.#forward = new Int32Array(graph.size);
+      for (const from of order) {
+        for (const to of successors(from)) {
+          if (this.isBack(from, to)) this.#loops.add(to);
+          else this.#forward[to]++;
+        }
+      }
+      return;
+    }
+  }
+
+  /** False for a jump that was given up. */
+  follows(from: number, to: number): boolean {
+    return !this.#given.has(from * this.#size + to);
+  }
+  reaches(block: number): boolean {
+    return this.#place[block] >= 0;
+  }
+  isBack(from: number, to: number): boolean {
+    return this.#place[to] <= this.#place[from];
+  }
+  isLoop(block: number): boolean {
+    return this.#loops.has(block);
+  }
+  /** Several jumps forward meet there. */
+  isMerge(block: number): boolean {
+    return this.#forward[block] > 1;
+  }
+  /** The merges that belong right behind a block, in the order in which they follow it. */
+  mergesBehind(block: number): number[] {
+    return this.order.filter((other) => other !== 0 && this.#dominator[other] === block && this.isMerge(other));
+  }
+}
+
+function reversePostorder(size: number, successors: (block: number) => readonly number[]): number[] {
+  const seen = new Uint8Array(size);
+  const postorder: number[] = [];
+  const stack: { block: number; rest: number[] }[] = [];
+  const enter = (block: number) => {
+    seen[block] = 1;
+    // Taken from the end: the first successor comes first in the reversed order.
+    stack.push({ block, rest: [...successors(block)] });
+  };
+  enter(0);
+  while (stack.length > 0) {
+    const top = stack[stack.length - 1];
+    const next = top.rest.pop();
+    if (next === undefined) {
+      postorder.push(top.block);
+      stack.pop();
+    } else if (!seen[next]) {
+      enter(next);
+    }
+  }
+  return postorder.reverse();
+}
+
+/** Immediate dominators (Cooper, Harvey, Kennedy, "A Simple, Fast Dominance Algorithm"). */
+function dominators(
+  order: readonly number[],
+  place: Int32Array,
+  successors: (block: number) => readonly number[],
+): Int32Array {
+  const dominator = new Int32Array(place.length).fill(-1);
+  const predecessors: number[][] = Array.from(place, () => []);
+  for (const from of order) for (const to of successors(from)) predecessors[to].push(from);
+  const meet = (a: number, b: number) => {
+    let [x, y] = [a, b];
+    while (x !== y) {
+      while (place[x] > place[y]) x = dominator[x];
+      while (place[y] > place[x]) y = dominator[y];
+    }
+    return x;
+  };
+  dominator[order[0]] = order[0];
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const block of order.slice(1)) {
+      let found = -1;
+      for (const before of predecessors[block]) {
+        if (dominator[before] >= 0) found = found < 0 ? before : meet(before, found);
+      }
+      if (dominator[block] !== found) {
+        dominator[block] = found;
+        changed = true;
+      }
+    }
+  }
+  return dominator;
+}
+
+/** Jumps back to a block that does not dominate where they come from. */
+function edgesIntoLoops(
+  order: readonly number[],
+  place: Int32Array,
+  dominator: Int32Array,
+  successors: (block: number) => readonly number[],
+): [number, number][] {
+  const dominates = (block: number, other: number) => {
+    let at = other;
+    while (place[at] > place[block]) at = dominator[at];
+    return at === block;
+  };
+  return order.flatMap((from) =>
+    successors(from)
+      .filter((to) => place[to] <= place[from] && !dominates(to, from))
+      .map((to): [number, number] => [from, to]),
+  );
+}

@@ -1,0 +1,156 @@
+/**
+ * What a compiler knows at a point of straight code: which registers hold the same unknown value plus a constant, and what memory around such
+ * a value has been looked up in the TLB already. So one look-up serves all accesses of a function's prologue, or to the fields of a structure.
+ */
+import type { Local } from '../codegen/expr.ts';
+import type { Placed } from './blocks.ts';
+import type { Decoded } from './decoder.ts';
+
+/** Bytes that one look-up covers at most: the more, the more often a page ends in between, and then the interpreter must help. */
+const SPAN_MAX = 256;
+
+/** A register's value: an unknown one, by number, plus a constant. */
+interface Value {
+  readonly root: number;
+  readonly offset: number;
+}
+
+/** Memory from `low` to `high`, as offsets from an unknown value, that one look-up is for. */
+export interface Span {
+  readonly root: number;
+  readonly low: number;
+  readonly high: number;
+  readonly loads: boolean;
+  readonly stores: boolean;
+}
+
+export interface LookedUp extends Span {
+  /** Host address of `low`. */
+  readonly host: Local;
+}
+
+/** A load or store of `size` bytes at an immediate offset from a register. */
+export interface Access {
+  readonly size: 1 | 2 | 4 | 8;
+  readonly store: boolean;
+}
+
+const ACCESSES = new Map<string, Access>(
+  [
+    ...[
+      'lb',
+      'lbu',
+      'lh',
+      'lhu',
+      'lw',
+      'lwu',
+      'ld',
+      'flw',
+      'fld',
+      'lr.w',
+      'lr.d',
+      'sb',
+      'sh',
+      'sw',
+      'sd',
+      'fsw',
+      'fsd',
+    ],
+  ].map((name) => {
+    const letter = name.replace(/^f|u$/g, '').slice(-1) as 'b' | 'h' | 'w' | 'd';
+    return [name, { size: ({ b: 1, h: 2, w: 4, d: 8 } as const)[letter], store: /^f?s/.test(name) }];
+  }),
+);
+
+export function accessOf({ instruction }: Decoded): Access | undefined {
+  return ACCESSES.get(instruction.name);
+}
+
+export class Known {
+  /** Steps taken since the budget was last charged. */
+  steps = 0;
+  #roots = 0;
+  #values: Map<number, Value>;
+  readonly #lookedUp: LookedUp[];
+
+  private constructor(values: Map<number, Value>, lookedUp: LookedUp[]) {
+    this.#values = values;
+    this.#lookedUp = lookedUp;
+  }
+
+  static nothing(): Known {
+    return new Known(new Map(), []);
+  }
+
+  /** The same knowledge, for one of several ways on. */
+  fork(): Known {
+    const copy = new Known(new Map(this.#values), [...this.#lookedUp]);
+    copy.steps = this.steps;
+    copy.#roots = this.#roots;
+    return copy;
+  }
+
+  /** What the instruction changes. */
+  pass({ instruction, rd, rs1, rs2, imm }: Decoded): void {
+    if (!instruction.operands.startsWith('rd') || rd === 0) return;
+    const { name } = instruction;
+    if (name === 'addi' && rs1 !== 0) {
+      const { root, offset } = this.#valueOf(rs1);
+      this.#values.set(rd, { root, offset: offset + imm });
+    } else if (name === 'add' && (rs1 === 0) !== (rs2 === 0)) {
+      this.#values.set(rd, this.#valueOf(rs1 + rs2));
+    } else {
+      this.#values.set(rd, { root: this.#roots++, offset: 0 });
+    }
+  }
+
+  /** The look-up that serves an access, and the access's offset in it. */
+  find({ rs1, imm }: Decoded, { size, store }: Access): { found: LookedUp; at: number } | null {
+    const { root, offset } = this.#valueOf(rs1);
+    const at = offset + imm;
+    const found = this.#lookedUp.find(
+      (span) => span.root === root && at >= span.low && at + size <= span.high && (store ? span.stores : span.loads),
+    );
+    return found ? { found, at: at - found.low } : null;
+  }
+
+  /**
+   * The look-up to make for the first of some instructions, such that it serves as many of those that follow as it can; and `below`, how far
+   * the first access lies above the span's start.
+   */
+  plan(instructions: readonly Placed[]): { span: Span; below: number } {
+    const ahead = this.fork();
+    const [first] = instructions;
+    const { root, offset } = this.#valueOf(first.decoded.rs1);
+    const start = offset + first.decoded.imm;
+    let [low, high, loads, stores] = [start, start, false, false];
+    for (const { decoded } of instructions) {
+      const access = accessOf(decoded);
+      const value = access && ahead.#valueOf(decoded.rs1);
+      if (access && value?.root === root) {
+        const at = value.offset + decoded.imm;
+        const [newLow, newHigh] = [Math.min(low, at), Math.max(high, at + access.size)];
+        if (newHigh - newLow <= SPAN_MAX) {
+          [low, high] = [newLow, newHigh];
+          loads ||= !access.store;
+          stores ||= access.store;
+        }
+      }
+      ahead.pass(decoded);
+    }
+    return { span: { root, low, high, loads, stores }, below: start - low };
+  }
+
+  add(lookedUp: LookedUp): void {
+    this.#lookedUp.push(lookedUp);
+  }
+
+  #valueOf(register: number): Value {
+    let value = this.#values.get(register);
+    if (!value) {
+      value = { root: this.#roots++, offset: 0 };
+      this.#values.set(register, value);
+    }
+    return value;
+  }
+}

@@ -1,0 +1,168 @@
+/** The instruction descriptions' vocabulary for compiled code: the operands are those of one decoded instruction. */
+import { assert } from '../../base/assert.ts';
+import { type Expr, i64, type LoadKind, load, type Value } from '../codegen/expr.ts';
+import type { Fn, StoreKind } from '../codegen/fn.ts';
+import type { FloatFns } from '../codegen/softfloat.ts';
+import type { Decoded } from './decoder.ts';
+import { FloatOperands } from './float-operands.ts';
+import { H } from './hart.ts';
+import type { LookedUp } from './known.ts';
+import type { ExitReason, RegionBuilder } from './region.ts';
+import type { Runtime } from './runtime.ts';
+import type { Semantics } from './semantics.ts';
+
+export class RegionSemantics extends FloatOperands implements Semantics {
+  readonly #r: RegionBuilder;
+  readonly #d: Decoded;
+  readonly #offset: number;
+  /** Where the memory lies that a load or store accesses. */
+  readonly #memory: { readonly found: LookedUp; readonly at: number } | null;
+  readonly f: Fn;
+  readonly rt: Runtime;
+  readonly float: FloatFns;
+  readonly hart: Expr;
+
+  constructor(
+    builder: RegionBuilder,
+    offset: number,
+    decoded: Decoded,
+    memory: { readonly found: LookedUp; readonly at: number } | null,
+  ) {
+    super();
+    this.#r = builder;
+    this.#d = decoded;
+    this.#offset = offset;
+    this.#memory = memory;
+    this.f = builder.f;
+    this.rt = builder.rt;
+    this.float = builder.float;
+    this.hart = builder.hart;
+  }
+
+  get x1() {
+    return this.#r.x(this.#d.rs1);
+  }
+  get x2() {
+    return this.#r.x(this.#d.rs2);
+  }
+  get rs1() {
+    return i64(this.#d.rs1).wrap();
+  }
+  get imm() {
+    return i64(this.#d.imm);
+  }
+  get imm32() {
+    return i64(this.#d.imm).wrap();
+  }
+  get pc() {
+    return this.#r.address(this.#offset);
+  }
+  get next() {
+    return this.#r.address(this.#offset + this.#d.length);
+  }
+  rd(value: Expr) {
+    // A value without a use is still evaluated: it may be a call that sets flags.
+    if (this.#d.rd === 0) this.f.scope(() => this.f.let(value));
+    else this.#r.setX(this.#d.rd, value);
+  }
+
+  #float(n: number): Expr {
+    return load('i64', this.hart, H.f + 8 * n);
+  }
+  get d1() {
+    return this.#float(this.#d.rs1);
+  }
+  get d2() {
+    return this.#float(this.#d.rs2);
+  }
+  get d3() {
+    return this.#float(this.#d.rs3);
+  }
+  roundingMode(): Expr {
+    const { rm } = this.#d;
+    if (rm <= 4) return i64(rm).wrap();
+    if (rm !== 7) {
+      this.#leaveToInterpreter('illegal');
+      return i64(0).wrap();
+    }
+    const mode = this.f.let(load('i32', this.hart, H.frm));
+    this.illegalIf(mode.gtU(4));
+    return mode;
+  }
+  protected writeFloat(bits: Expr) {
+    this.f.store('i64', this.hart, H.f + 8 * this.#d.rd, bits);
+  }
+
+  /** The address is that of the instruction's operands: it has been looked up. */
+  load(kind: LoadKind, _address: Expr): Expr {
+    const { found, at } = this.#memory!;
+    return this.f.let(load(kind, found.host, at));
+  }
+  store(kind: StoreKind, _address: Expr, value: Expr): void {
+    const { found, at } = this.#memory!;
+    this.f.store(kind, found.host, at, value);
+  }
+  atomic(size: 4 | 8, address: Expr): Expr {
+    const { f } = this;
+    const at = f.let(address);
+    const entry = f.let(this.#r.fastEntry(at));
+    // An aligned word does not cross a page's end.
+    const usable = at
+      .and(-4096n)
+      .eq(load('i64', entry, 8))
+      .and(
+        at
+          .wrap()
+          .and(size - 1)
+          .eqz(),
+      );
+    f.if(usable.eqz(), () => this.#leaveToInterpreter('memory'));
+    return f.let(at.wrap().add(load('i32', entry, 16)));
+  }
+
+  jump(target: Expr): void {
+    this.#r.jump(target);
+  }
+  branch(condition: Expr): void {
+    this.#r.branch(condition);
+  }
+  jumpImmediate(): void {
+    this.#r.jump(null);
+  }
+
+  illegalIf(condition: Expr): void {
+    this.f.if(condition, () => this.#leaveToInterpreter('illegal'));
+  }
+  raise(_cause: number, _value: Value): void {
+    this.#leaveToInterpreter('illegal');
+  }
+  #leaveToInterpreter(reason: ExitReason): void {
+    this.#r.leaveAt(reason, this.#offset);
+  }
+
+  // What follows belongs to instructions that no region holds.
+  checkTrap(): never {
+    return this.#never();
+  }
+  checkLeave(): never {
+    return this.#never();
+  }
+  publishPosition(): never {
+    return this.#never();
+  }
+  resume(): never {
+    return this.#never();
+  }
+  leave(): never {
+    return this.#never();
+  }
+  yieldTurn(): never {
+    return this.#never();
+  }
+  ecall(): never {
+    return this.#never();
+  }
+  #never(): never {
+    assert(false, `${this.#d.instruction.name} is not compiled`);
+  }
+}
