@@ -35,6 +35,13 @@ export const G = {
   othersRunnable: 0x444,
   /** i32: minus the number of jumps to a place after which it is worth compiling; 1 for never. */
   hotAfter: 0x448,
+  /** What probes look out for (see riscv/watch.ts). i32: ranges of memory, 1 if instructions at virtual addresses, words of registers. */
+  probeRanges: 0x44c,
+  probeCode: 0x450,
+  probeWords: 0x454,
+  /** A bit for each cause of exceptions and of interrupts. */
+  probeTraps: 0x458,
+  probeInterrupts: 0x460,
 } as const;
 
 /** Counters of compiled code, u32 each (see riscv/region.ts): used where counting is on. */
@@ -47,6 +54,11 @@ export const JOURNAL_ENTRY_BYTES = 32;
 
 /** One byte for each of 4096 control register numbers (see riscv/csr.ts). */
 export const CSR_INDEX_BASE = 0x1000;
+
+/** Ranges of memory that probes watch, and words of registers: tables of PROBES_MAX entries, and of three times as many (see riscv/watch.ts). */
+export const PROBE_ENTRY_BYTES = 32;
+export const PROBE_RANGES_BASE = 0x22000;
+export const PROBE_WORDS_BASE = 0x26000;
 
 export const HARTS_BASE = 0x40000;
 export const HART_STRIDE = 0x18000;
@@ -74,7 +86,13 @@ export const INVALIDATIONS_OFFSET = HAS_REGIONS_OFFSET + 4;
 export const PATIENCE_OFFSET = HAS_REGIONS_OFFSET + 8;
 export const DECODED_PAGE_BYTES = HAS_REGIONS_OFFSET + 16;
 export const DECODED_PAGES = 3072;
-export const POOL_BASE = Math.ceil((DECODED_BASE + DECODED_PAGES * DECODED_PAGE_BYTES) / PAGE_BYTES) * PAGE_BYTES;
+
+/** Instructions that a probe stands for: the record itself, and the four that follow the last of a page (see riscv/plants.ts). */
+export const PLANTS_BASE = DECODED_BASE + DECODED_PAGES * DECODED_PAGE_BYTES;
+export const PLANT_BYTES = 5 * RECORD_BYTES;
+export const PLANTS_MAX = 16384;
+
+export const POOL_BASE = Math.ceil((PLANTS_BASE + PLANTS_MAX * PLANT_BYTES) / PAGE_BYTES) * PAGE_BYTES;
 
 /** Why a store to a page takes the slow path. */
 export const PAGE_FLAG = {

@@ -14,6 +14,7 @@ import type { Digester } from './digest.ts';
 import type { PushedInput } from './inputs.ts';
 import { G, JOURNAL_BASE, JOURNAL_ENTRY_BYTES } from './layout.ts';
 import type { PageSnapshot, Pages } from './pages.ts';
+import type { Probes } from './probes.ts';
 import type { Processor } from './processor.ts';
 
 /** Why `run` returned. */
@@ -66,6 +67,7 @@ export interface MachineParts<P extends Processor> {
   readonly bus: Bus;
   readonly cpu: P;
   readonly devices: readonly Device[];
+  readonly probes: Probes;
   /** Steps of a turn. */
   readonly quantum: number;
 }
@@ -78,6 +80,8 @@ export class Machine<P extends Processor = Processor> {
   readonly cpu: P;
   readonly pages: Pages;
   readonly devices: readonly Device[];
+  /** What runs look out for; no part of the state. */
+  readonly probes: Probes;
   events: MachineEvents = {};
   /** Longest slice, in steps; tests shuffle it, results must not depend on it. */
   sliceSteps = SLICE_STEPS_MAX;
@@ -97,6 +101,7 @@ export class Machine<P extends Processor = Processor> {
     this.cpu = parts.cpu;
     this.pages = parts.pages;
     this.devices = parts.devices;
+    this.probes = parts.probes;
     this.#digester = parts.digester;
     this.#quantum = parts.quantum;
     this.#view = new DataView(parts.memory.buffer);
@@ -150,11 +155,15 @@ export class Machine<P extends Processor = Processor> {
       if (othersRunnable === null) return { kind: 'idle', untilNs: this.#nextDeadline() };
       const next = this.clock.positionAt(deadline);
       const turnLeft = othersRunnable ? this.#quantum - ((this.position - this.#turnStart) % this.#quantum) : Infinity;
-      const budget = Math.min(until - this.position, next - this.position, turnLeft, this.sliceSteps);
+      // What alarms and inputs have done is reported with the step that they precede.
+      const longest = this.probes.pending ? 1 : this.sliceSteps;
+      const budget = Math.min(until - this.position, next - this.position, turnLeft, longest);
       assert(budget > 0, `a slice has steps (${budget})`);
+      const from = this.position;
       const yielded = this.cpu.run(this.#hart, budget, othersRunnable);
       this.drainJournal();
       if (yielded || (othersRunnable && budget === turnLeft && this.#turnIsOver())) this.#endTurn();
+      if (this.probes.afterSlice(this.position > from ? this.position - 1 : null)) return { kind: 'probe' };
     }
     this.#rebootIfAsked();
     return this.#stop ? { kind: 'stopped', request: this.#stop } : { kind: 'position' };
@@ -228,6 +237,11 @@ export class Machine<P extends Processor = Processor> {
 
   /** Takes over the state without memory; the pages have been set already. */
   restoreState(state: Uint8Array): void {
+    this.probes.forget();
+    this.#takeState(state);
+  }
+
+  #takeState(state: Uint8Array): void {
     const reader = new StateReader(state);
     this.sync(reader);
     assert(reader.done, 'the whole state has been read');
@@ -244,7 +258,7 @@ export class Machine<P extends Processor = Processor> {
     const { position } = this;
     const now = this.clock.now();
     this.pages.resetRam(this.#reset.pages, (page) => this.cpu.pageWritten(page));
-    this.restoreState(this.#reset.state);
+    this.#takeState(this.#reset.state);
     this.clock.position = position;
     this.clock.set(now);
     this.#turnStart = position;

@@ -19,16 +19,21 @@ function eachPage(
   }
 }
 
+/** Hears of each access of a bus master. */
+type MemoryObserver = (write: boolean, address: number, length: number) => void;
+
 export class Ram implements GuestMemory {
   readonly bytes: number;
   readonly #pages: Pages;
   /** Tells the harts that a page has changed under them. */
   readonly #written: (page: number) => void;
+  readonly #accessed: MemoryObserver;
 
-  constructor(pages: Pages, written: (page: number) => void) {
+  constructor(pages: Pages, written: (page: number) => void, accessed: MemoryObserver = () => {}) {
     this.#pages = pages;
     this.bytes = pages.ramPages * PAGE_BYTES;
     this.#written = written;
+    this.#accessed = accessed;
   }
 
   contains(address: number, length: number): boolean {
@@ -37,6 +42,7 @@ export class Ram implements GuestMemory {
 
   read(address: number, length: number): Uint8Array {
     assert(this.contains(address, length), `read of ${length} bytes at 0x${address.toString(16)}, not RAM`);
+    this.#accessed(false, address, length);
     const result = new Uint8Array(length);
     eachPage(address - RAM_BASE, length, (page, within, at, count) => {
       const bytes = this.#pages.read(page);
@@ -50,6 +56,7 @@ export class Ram implements GuestMemory {
       this.contains(address, bytes.length),
       `write of ${bytes.length} bytes at 0x${address.toString(16)}, not RAM`,
     );
+    this.#accessed(true, address, bytes.length);
     eachPage(address - RAM_BASE, bytes.length, (page, within, at, count) => {
       this.#pages.write(page).set(bytes.subarray(at, at + count), within);
       this.#written(page);

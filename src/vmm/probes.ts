@@ -4,6 +4,7 @@
  *
  * Addresses and register values are unsigned 64-bit numbers; lengths are bytes; positions are steps.
  */
+import { assert, UserError } from '../base/assert.ts';
 
 /** Bytes of memory whose accesses are reported, if they touch at least one of them. */
 export interface AccessProbe {
@@ -16,7 +17,7 @@ export interface AccessProbe {
   readonly write: boolean;
 }
 
-/** A register whose changes are reported, by the name that the processor gives it (see `Processor.watchable`). */
+/** A register whose changes are reported, by the name that the processor gives it (see riscv/watchable.ts). */
 export interface RegisterProbe {
   readonly hart: number;
   readonly name: string;
@@ -118,18 +119,141 @@ export type ProbeEvent = ExecuteEvent | AccessEvent | TrapEvent | CallEvent | Re
  */
 export type ProbeListener = (event: ProbeEvent) => boolean;
 
-/** What `machine.probes` offers. */
-export interface MachineProbes {
-  /**
-   * Replaces what is looked out for; an empty set costs nothing. Not to be called by the listener. Throws a UserError for a register that
-   * cannot be watched, an empty or wrapping range, or more than `PROBES_MAX` of a kind.
-   */
-  set(probes: ProbeSet, listener: ProbeListener): void;
-  /** Looks out for nothing. */
-  clear(): void;
-  /** An `execute` event at exactly this position is not reported: set it to the machine's position to go on from a stop. */
-  pass: number;
+/** Bound of each list of a set: each may cost a comparison wherever one of its kind is looked at. */
+export const PROBES_MAX = 512;
+
+type Untimed<E> = E extends unknown ? Omit<E, 'position'> : never;
+/** What happens in the middle of a step; it gets its position when the step is over. */
+export type StepEvent = Untimed<Exclude<ProbeEvent, ExecuteEvent>>;
+
+/** What probes need of the processor. */
+export interface ProbeTarget {
+  /** Looks out for these from now on, and for nothing else. Throws a UserError for a register that it does not know. */
+  setProbes(probes: ProbeSet): void;
+  /** Ends the running slice after its present step. */
+  leaveSlice(): void;
 }
 
-/** Bound of each list of a set: each may cost a comparison wherever one of its kind is looked at. */
-export const PROBES_MAX = 1024;
+interface PhysicalRange extends AccessProbe {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The machine's probes. */
+export class Probes {
+  /** An `execute` event at exactly this position is not reported: set it to the machine's position to go on from a stop. */
+  pass = -1;
+  #listener: ProbeListener = () => false;
+  #target: ProbeTarget | null = null;
+  /** Ranges whose accesses by devices are reported. */
+  #physical: readonly PhysicalRange[] = [];
+  #pending: StepEvent[] = [];
+  #stopped = false;
+  #telling = false;
+
+  /**
+   * Replaces what is looked out for; an empty set costs nothing. Throws a UserError for a register that cannot be watched, an address or
+   * range outside the 64-bit address space, or more than PROBES_MAX of a kind; the probes are then as they were before.
+   */
+  set(probes: ProbeSet, listener: ProbeListener): void {
+    assert(this.#target && !this.#telling, 'probes are set from outside, not by their listener');
+    checkSet(probes);
+    this.#target.setProbes(probes);
+    this.#listener = listener;
+    this.#physical = (probes.accesses ?? [])
+      .filter(({ space }) => space === 'physical')
+      .map((range) => ({ ...range, first: Number(range.address), last: Number(range.address) + range.length - 1 }));
+  }
+
+  /** Looks out for nothing. */
+  clear(): void {
+    this.set({}, () => false);
+    this.#pending = [];
+  }
+
+  /** The processor says where it can be told. */
+  attach(target: ProbeTarget): void {
+    this.#target = target;
+  }
+
+  /** Something happened in the present step: the slice ends with it, and the listener hears of it then. */
+  note(event: StepEvent): void {
+    this.#pending.push(event);
+    this.#target?.leaveSlice();
+  }
+
+  /** Events wait for their step to be over. */
+  get pending(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** A device reads or writes guest memory. */
+  deviceAccess(device: string, write: boolean, address: number, length: number): void {
+    for (const { first, last, read, write: writes } of this.#physical) {
+      if (!(write ? writes : read) || address > last || address + length <= first) continue;
+      const common = { hart: null, pc: null, virtual: null, device } as const;
+      this.note({ kind: 'access', ...common, write, physical: BigInt(address), length });
+      return;
+    }
+  }
+
+  /** A hart is about to execute a probed instruction; true if it is to stop. */
+  execute(position: number, hart: number, pc: bigint): boolean {
+    if (position === this.pass) return false;
+    if (this.#tell({ kind: 'execute', position, hart, pc })) this.#stopped = true;
+    return this.#stopped;
+  }
+
+  /** After a slice; `step` is the last step that it took, if it took any. True if the listener has asked to stop. */
+  afterSlice(step: number | null): boolean {
+    if (step !== null && this.#pending.length > 0) {
+      const events = this.#pending;
+      this.#pending = [];
+      for (const event of events) if (this.#tell({ ...event, position: step } as ProbeEvent)) this.#stopped = true;
+    }
+    const stopped = this.#stopped;
+    this.#stopped = false;
+    return stopped;
+  }
+
+  /** The machine was taken elsewhere: the step that events waited for will not be over. */
+  forget(): void {
+    this.#pending = [];
+    this.#stopped = false;
+  }
+
+  #tell(event: ProbeEvent): boolean {
+    this.#telling = true;
+    try {
+      return this.#listener(event);
+    } finally {
+      this.#telling = false;
+    }
+  }
+}
+
+const ADDRESS_MAX = 2n ** 64n - 1n;
+
+function checkSet({ execute = [], executePhysical = [], accesses = [], traps, interrupts, registers = [] }: ProbeSet) {
+  for (const list of [execute, executePhysical, accesses, registers]) {
+    if (list.length > PROBES_MAX)
+      throw new UserError(`${list.length} probes of a kind; at most ${PROBES_MAX} can be set`);
+  }
+  const hex = (address: bigint) => `0x${address.toString(16)}`;
+  for (const address of [...execute, ...executePhysical]) {
+    if (address < 0n || address > ADDRESS_MAX) throw new UserError(`${hex(address)} is no 64-bit address`);
+  }
+  for (const { address, length } of accesses) {
+    const valid = Number.isSafeInteger(length) && length > 0;
+    if (!valid || address < 0n || address + BigInt(length) - 1n > ADDRESS_MAX) {
+      throw new UserError(`${length} bytes at ${hex(address)} are no range of 64-bit addresses`);
+    }
+  }
+  for (const causes of [traps, interrupts]) {
+    if (typeof causes !== 'object') continue;
+    for (const cause of causes) {
+      if (!Number.isInteger(cause) || cause < 0 || cause > 63)
+        throw new UserError(`cause ${cause} is not one of 0 to 63`);
+    }
+  }
+}

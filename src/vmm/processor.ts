@@ -1,6 +1,5 @@
 /** What the machine asks of its harts, whatever their instruction set. */
 import type { StateIO } from '../base/state.ts';
-import type { ProbeSet } from './probes.ts';
 
 export interface Processor {
   readonly harts: number;
@@ -21,6 +20,4 @@ export interface Processor {
   /** Forgets host addresses: those for writing are wrong after a snapshot, all of them after a restore. */
   dropHostAddresses(): void;
   sync(s: StateIO): void;
-  /** Looks out for these from now on, and for nothing else; called between slices. */
-  setProbes?(probes: ProbeSet): void;
 }

@@ -61,6 +61,8 @@ export interface CodePage {
   read(offset: number): number;
   /** Whether the interpreter has come to an offset, and may go on from there unhindered. */
   executed(offset: number): boolean;
+  /** Whether the interpreter must come by an offset. */
+  stops(offset: number): boolean;
   /** Whether jumps come to an offset often. */
   frequent(offset: number): boolean;
 }
@@ -158,6 +160,7 @@ function scan(page: CodePage, start: number): Block {
   const addresses = new Map<number, number>();
   let at = start;
   while (instructions.length < BLOCK_INSTRUCTIONS_MAX && at < pageStart + PAGE_BYTES) {
+    if (page.stops(within(at))) return block({ kind: 'stop', at });
     const low = page.read(within(at));
     const wide = (low & 3) === 3;
     // An instruction that straddles the page's end belongs to the interpreter, as does one that it must look at.

@@ -22,6 +22,7 @@ import {
   RECORDS_PER_PAGE,
 } from '../layout.ts';
 import type { Pages } from '../pages.ts';
+import type { ProbeSet, Probes } from '../probes.ts';
 import type { Processor } from '../processor.ts';
 import { csrIndexTable } from './csr.ts';
 import { clearPage, HANDLER, writeRecord } from './decoder.ts';
@@ -38,6 +39,7 @@ import {
 } from './hart.ts';
 import { buildInterpreter, type Interpreter } from './interpreter.ts';
 import { type DecodedPage, Jit } from './jit.ts';
+import { HartProbes } from './probes.ts';
 
 /** 64-bit registers of a hart that are state, in the order in which they are saved. */
 const STATE_64 = [
@@ -95,12 +97,25 @@ export class RiscvCpu implements Processor {
   /** Ticks that the guest's writes of mtime have put between it and virtual time. */
   #timeOffset = 0;
   #running = -1;
-  readonly #exec: (hart: number, budget: number) => void;
+  readonly #probes: HartProbes;
+  readonly #exec: Exec;
+  /** Imports of the interpreter, kept for its variant. */
+  readonly #imports: Record<string, unknown>;
+  /** The variant that watches registers, once it was needed. */
+  #watchingExec: Exec | null = null;
   readonly #flushTlb: (hart: number) => void;
   readonly #flushTlbPage: (hart: number, address: bigint) => void;
   readonly #flushFast: (hart: number) => void;
   readonly #modeChanged: (hart: number) => void;
-  constructor(memory: WebAssembly.Memory, harts: number, pages: Pages, bus: Bus, clock: Clock, host: CpuHost) {
+  constructor(
+    memory: WebAssembly.Memory,
+    harts: number,
+    pages: Pages,
+    bus: Bus,
+    clock: Clock,
+    probes: Probes,
+    host: CpuHost,
+  ) {
     this.harts = harts;
     this.#memory = memory;
     this.#bytes = new Uint8Array(memory.buffer);
@@ -117,35 +132,44 @@ export class RiscvCpu implements Processor {
     const publish = () => {
       clock.position = this.#sliceEnd() - this.#words[this.#running][LOW.budget] - 1;
     };
-    const interpreter = interpreterModule();
-    this.jit = new Jit(memory, interpreter.parts);
-    const instance = new WebAssembly.Instance(interpreter.module, {
-      host: {
-        memory: this.#memory,
-        touch: (page: number) => pages.touch(page),
-        unprotect: (page: number) => pages.unprotect(page),
-        mmioRead: (address: number, size: number) => {
-          publish();
-          return bus.read(address >>> 0, size, this.#view, G.mmioValue) ? 1 : 0;
-        },
-        mmioWrite: (address: number, size: number) => {
-          publish();
-          return bus.write(address >>> 0, size, this.#view, G.mmioValue) ? 1 : 0;
-        },
-        watched: () => host.tohost(),
-        decodePage: (page: number) => this.#decodePage(page),
-        decode: (record: number) => this.#decode(record >>> 0),
-        decodeBits: (record: number, bits: number) => writeRecord(this.#view, record >>> 0, bits >>> 0),
-        table: this.jit.table,
-        hot: (records: number, offset: number) => this.#hot(records >>> 0, offset),
-        codeChanged: (records: number) => this.jit.forget(records >>> 0),
-        looksLikeData: (page: number) => this.#looksLikeData(page),
-        sbi: (number: number) => {
-          publish();
-          host.sbi(number);
-        },
-      },
+    this.#probes = new HartProbes(memory, probes, clock, this, {
+      running: () => this.#running,
+      records: (page) => this.#decoded[page],
+      decode: (record, page, half) => this.#decodeInto(record, page, half),
+      forgetRegions: (page) => this.jit.drop(this.#decoded[page]),
+      dropFast: () => this.dropHostAddresses(),
+      ramPages: pages.ramPages,
     });
+    const interpreter = interpreterModule(false);
+    this.jit = new Jit(memory, interpreter.parts, (page, offset) => this.#probes.plants.has(page, offset));
+    this.#imports = {
+      memory: this.#memory,
+      touch: (page: number) => pages.touch(page),
+      unprotect: (page: number) => pages.unprotect(page),
+      mmioRead: (address: number, size: number) => {
+        publish();
+        return bus.read(address >>> 0, size, this.#view, G.mmioValue) ? 1 : 0;
+      },
+      mmioWrite: (address: number, size: number) => {
+        publish();
+        return bus.write(address >>> 0, size, this.#view, G.mmioValue) ? 1 : 0;
+      },
+      watched: () => host.tohost(),
+      decodePage: (page: number) => this.#decodePage(page),
+      decode: (record: number) => this.#decode(record >>> 0),
+      decodeBits: (record: number, bits: number) => writeRecord(this.#view, record >>> 0, bits >>> 0),
+      table: this.jit.table,
+      hot: (records: number, offset: number) => this.#hot(records >>> 0, offset),
+      codeChanged: (records: number) => this.jit.forget(records >>> 0),
+      looksLikeData: (page: number) => this.#looksLikeData(page),
+      sbi: (number: number) => {
+        publish();
+        this.#probes.called();
+        host.sbi(number);
+      },
+      ...this.#probes.imports,
+    };
+    const instance = new WebAssembly.Instance(interpreter.module, { host: this.#imports });
     this.jit.link(instance.exports);
     const exported = <T>(name: string) => instance.exports[name] as T;
     this.#exec = exported('exec');
@@ -244,10 +268,17 @@ export class RiscvCpu implements Processor {
     this.#shared[G.othersRunnable / 4] = othersRunnable ? 1 : 0;
     words[LOW.yields] = 0;
     this.#running = hart;
-    this.#exec(this.base(hart), budget);
+    if (this.#probes.watching) {
+      this.#probes.beforeWatching();
+      this.#watching()(this.base(hart), budget);
+    } else {
+      this.#exec(this.base(hart), budget);
+    }
     this.#running = -1;
     this.jit.betweenSlices();
-    this.#clock.position = this.#sliceEnd() - words[LOW.budget];
+    const position = this.#sliceEnd() - words[LOW.budget];
+    if (this.#probes.watching && position > this.#clock.position) this.#probes.afterWatching();
+    this.#clock.position = position;
     return words[LOW.yields] !== 0;
   }
 
@@ -306,6 +337,20 @@ export class RiscvCpu implements Processor {
 
   dropHostAddresses(): void {
     for (let hart = 0; hart < this.harts; hart++) this.#flushFast(this.base(hart));
+    this.#probes.plants.plantPresent();
+  }
+
+  setProbes(probes: ProbeSet): void {
+    assert(this.#running < 0, 'probes are set between slices');
+    this.#probes.set(probes);
+  }
+
+  #watching(): Exec {
+    if (!this.#watchingExec) {
+      const instance = new WebAssembly.Instance(interpreterModule(true).module, { host: this.#imports });
+      this.#watchingExec = instance.exports.exec as Exec;
+    }
+    return this.#watchingExec;
   }
 
   /** Memory of a page was written by someone else than a hart. */
@@ -350,6 +395,7 @@ export class RiscvCpu implements Processor {
       this.#view.setInt32(at, s.u32(name, this.#view.getUint32(at, true)), true);
     word('firmware', G.firmware);
     word('tohost', G.tohost);
+    this.#probes.stateChanged();
   }
 
   /** Says that the built-in firmware takes the supervisor's environment calls. */
@@ -421,7 +467,14 @@ export class RiscvCpu implements Processor {
   #decode(record: number): void {
     const slot = Math.floor((record - DECODED_BASE) / DECODED_PAGE_BYTES);
     const half = (record - DECODED_BASE - slot * DECODED_PAGE_BYTES) / RECORD_BYTES;
-    const host = (this.#table[this.#slotPages[slot]] >>> 0) + half * 2;
+    const page = this.#slotPages[slot];
+    this.#decodeInto(record, page, half);
+    this.#probes.plants.decoded(record, page, half);
+  }
+
+  /** Writes the record of the instruction at a halfword of a page. */
+  #decodeInto(record: number, page: number, half: number): void {
+    const host = (this.#table[page] >>> 0) + half * 2;
     const low = this.#view.getUint16(host, true);
     if ((low & 3) === 3 && half === RECORDS_PER_PAGE - 1) {
       this.#view.setInt32(record + 8, low, true);
@@ -433,12 +486,20 @@ export class RiscvCpu implements Processor {
   }
 }
 
-let compiled: { readonly module: WebAssembly.Module; readonly parts: Interpreter } | undefined;
-/** The interpreter is the same for every machine of a process: generated and compiled once. */
-function interpreterModule(): NonNullable<typeof compiled> {
-  if (!compiled) {
-    const parts = buildInterpreter();
-    compiled = { module: new WebAssembly.Module(parts.bytes), parts };
+type Exec = (hart: number, budget: number) => void;
+
+interface Compiled {
+  readonly module: WebAssembly.Module;
+  readonly parts: Interpreter;
+}
+const compiled = new Map<boolean, Compiled>();
+/** The interpreter, or its variant that watches registers: the same for every machine of a process, generated and compiled once. */
+function interpreterModule(watching: boolean): Compiled {
+  let found = compiled.get(watching);
+  if (!found) {
+    const parts = buildInterpreter(watching);
+    found = { module: new WebAssembly.Module(parts.bytes), parts };
+    compiled.set(watching, found);
   }
-  return compiled;
+  return found;
 }

@@ -33,7 +33,7 @@ export const INSTRUCTIONS: readonly Instruction[] = [
 ];
 
 /** Handlers that are no instruction; those of instructions follow, in the order of INSTRUCTIONS. */
-export const HANDLER = { undecoded: 0, straddle: 1, pageEnd: 2, illegal: 3, first: 4 } as const;
+export const HANDLER = { undecoded: 0, straddle: 1, pageEnd: 2, illegal: 3, probe: 4, first: 5 } as const;
 
 /** Records behind those of the halfwords, as offsets in records from the page's first. */
 export const EXTRA_RECORD = {

@@ -194,7 +194,7 @@ class InterpreterSemantics extends FloatOperands implements Semantics {
     );
   }
 
-  atomic(size: 4 | 8, address: Expr): Expr {
+  atomic(size: 4 | 8, address: Expr, conditional = false): Expr {
     const { f } = this;
     const at = f.let(address);
     this.#keepRecord();
@@ -209,8 +209,9 @@ class InterpreterSemantics extends FloatOperands implements Semantics {
       () => f.set(host, at.wrap().add(load('i32', entry, 16))),
       () => {
         this.publishPosition();
-        f.set(host, this.rt.atomicSlow.call(this.hart, at, size));
+        f.set(host, this.rt.atomicSlow.call(this.hart, at, size, conditional ? 1 : 0));
         this.checkTrap();
+        this.checkLeave();
       },
     );
     return host;
@@ -281,15 +282,19 @@ class InterpreterSemantics extends FloatOperands implements Semantics {
 
   publishPosition(): void {
     this.f.store('i32', this.hart, H.budget, this.#v.budget);
+    this.f.store('i64', this.hart, H.pc, this.pc);
   }
 }
 
-/** Ends the slice after this step: what is left of the budget is taken from the slice, so positions stay right. */
-function cutSlice(f: Fn, { hart, budget }: Locals): void {
-  f.store('i64', i32(0), G.sliceEnd, load('i64', i32(0), G.sliceEnd).sub(budget.extU()));
-  f.store('i32', hart, H.sliceBudget, load('i32', hart, H.sliceBudget).sub(budget));
+/**
+ * Ends the slice after this step, or after `kept` more: what is left of the budget is taken from the slice, so positions stay
+ * right.
+ */
+function cutSlice(f: Fn, { hart, budget }: Locals, kept = 0): void {
+  f.store('i64', i32(0), G.sliceEnd, load('i64', i32(0), G.sliceEnd).sub(budget.sub(kept).extU()));
+  f.store('i32', hart, H.sliceBudget, load('i32', hart, H.sliceBudget).sub(budget.sub(kept)));
   f.store('i32', hart, H.leave, 0);
-  f.set(budget, 0);
+  f.set(budget, kept);
 }
 
 export interface Interpreter {
@@ -299,11 +304,14 @@ export interface Interpreter {
   readonly functions: ReadonlyMap<string, Func>;
 }
 
-/** The module: exports `exec(hart, budget)` and the runtime functions, for the host and for compiled code. */
-export function buildInterpreter(): Interpreter {
+/**
+ * The module: exports `exec(hart, budget)` and the runtime functions, for the host and for compiled code. The variant that watches registers
+ * leaves the slice after each step that has changed a watched word, and runs no compiled code.
+ */
+export function buildInterpreter(watching: boolean): Interpreter {
   const m = new ModuleBuilder();
   const rt = defineRuntime(m);
-  const regions = m.tableType(REGION_PARAMS, 'i32');
+  const regions = watching ? null : m.tableType(REGION_PARAMS, 'i32');
   const float = defineFloat(m);
   m.define('exec', ['i32', 'i32'], null, (f, hart, budget) => {
     const v: Locals = {
@@ -323,13 +331,17 @@ export function buildInterpreter(): Interpreter {
   return { bytes: m.finish(), rt, float, functions };
 }
 
-function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: Locals): void {
+/** Without `regions` it is the variant that watches registers. */
+function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature | null, v: Locals): void {
   const { hart, budget, ip, records, pcBase, target, fastTlb } = v;
   const pc = () => pcBase.add(ip.shrU(3).extU());
   const trapTo = (epc: Expr) => {
     f.store('i32', hart, H.budget, budget);
     f.do(rt.takeTrap, hart, epc);
     f.set(target, load('i64', hart, H.pc));
+  };
+  const afterStep = () => {
+    if (!regions) f.if(rt.wordsChanged.call(), () => cutSlice(f, v));
   };
   f.store('i32', hart, H.sliceBudget, budget);
   f.store('i32', hart, H.leave, 0);
@@ -342,6 +354,7 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: L
   });
   f.block((exit) => {
     f.loop((top) => {
+      afterStep();
       f.if(load('i32', hart, H.leave), () => cutSlice(f, v));
       f.brIf(exit, budget.eqz());
       f.if(
@@ -363,11 +376,13 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: L
                 trapTo(target);
                 f.br(top);
               });
+              // A probe watches the page tables, which the fetch has written: the slice ends with the instruction.
+              f.if(load('i32', hart, H.leave), () => cutSlice(f, v, 1));
             },
           );
         },
       );
-      runRegion(f, rt, regions, v, top);
+      if (regions) runRegion(f, rt, regions, v, top);
       f.set(ip, records.add(target.wrap().and(4094).shl(3)));
       f.set(pcBase, target.and(PAGE_MASK).sub(records.shrU(3).extU()));
       f.set(fastTlb, load('i32', hart, H.fastTlb));
@@ -375,6 +390,7 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: L
         f.block((trap) => {
           f.block((illegal) => {
             f.loop((next) => {
+              afterStep();
               f.if(budget.eqz(), () => {
                 f.set(target, pc());
                 f.br(exit);
@@ -390,6 +406,7 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: L
                   f.br(goto);
                 },
                 () => f.br(illegal),
+                () => probe(f, rt, v, next, exit),
                 ...INSTRUCTIONS.map((instruction) => () => s.generate(instruction)),
               ]);
               f.unreachable();
@@ -455,6 +472,7 @@ function straddle(f: Fn, rt: Runtime, v: Locals, next: Label, trap: Label): void
   const { hart, budget, ip, records, pcBase } = v;
   f.store('i32', hart, H.budget, budget);
   const pc = f.let(pcBase.add(ip.shrU(3).extU()));
+  f.store('i64', hart, H.pc, pc);
   const half = f.let(rt.fetchHalf.call(hart, pc.add(2n)));
   f.brIf(trap, load('i32', hart, H.trapPending));
   const bits = f.let(load('u16', ip, 8).or(half.shl(16)));
@@ -474,6 +492,29 @@ function straddle(f: Fn, rt: Runtime, v: Locals, next: Label, trap: Label): void
   f.set(records, 0);
   f.set(pcBase, pc.sub(ip.shrU(3).extU()));
   f.set(budget, budget.add(1));
+  f.if(load('i32', hart, H.leave), () => cutSlice(f, v, 1));
+  f.br(next);
+}
+
+/**
+ * A probe is planted here. The host says whether to stop before the instruction; if not, its record is run where the plant keeps it, like
+ * a straddled one.
+ */
+function probe(
+  f: Fn,
+  rt: Runtime,
+  { hart, budget, ip, records, pcBase, target }: Locals,
+  next: Label,
+  exit: Label,
+): void {
+  f.set(budget, budget.add(1));
+  f.set(target, pcBase.add(ip.shrU(3).extU()));
+  f.store('i32', hart, H.budget, budget);
+  f.store('i64', hart, H.pc, target);
+  f.set(ip, load('i32', ip, 8));
+  f.brIf(exit, rt.host.probed.call(ip));
+  f.set(records, 0);
+  f.set(pcBase, target.sub(ip.shrU(3).extU()));
   f.br(next);
 }
 

@@ -60,10 +60,14 @@ export class Jit {
   /** A page whose code is rewritten more often stays in the interpreter. */
   invalidationsMax = 8;
 
-  constructor(memory: WebAssembly.Memory, interpreter: Interpreter) {
+  /** Whether the interpreter must come by an offset of a RAM page, because a probe is planted there. */
+  readonly #stops: (page: number, offset: number) => boolean;
+
+  constructor(memory: WebAssembly.Memory, interpreter: Interpreter, stops: (page: number, offset: number) => boolean) {
     this.#memory = memory;
     this.#view = new DataView(memory.buffer);
     this.#interpreter = interpreter;
+    this.#stops = stops;
     this.table = new WebAssembly.Table({ element: 'anyfunc', initial: REGIONS_MAX + 1 });
     this.hotAfter = HOT_AFTER;
   }
@@ -137,12 +141,13 @@ export class Jit {
 
   /** Code of a decoded page has changed: no region that has a part of it holds any more. */
   forget(records: number): void {
-    this.#drop(records);
+    this.drop(records);
     const count = this.#view.getInt32(records + INVALIDATIONS_OFFSET, true);
     this.#view.setInt32(records + INVALIDATIONS_OFFSET, count + 1, true);
   }
 
-  #drop(records: number): void {
+  /** Throws away the regions that a decoded page has a part in. */
+  drop(records: number): void {
     for (const place of this.#regions.get(records) ?? []) {
       if (this.#view.getInt32(this.#entries[place], true) === place) this.#view.setInt32(this.#entries[place], 0, true);
     }
@@ -153,7 +158,7 @@ export class Jit {
   /** Throws all regions away, and what was asked for. */
   clear(): void {
     this.#requests = [];
-    for (const records of [...this.#regions.keys()]) this.#drop(records);
+    for (const records of [...this.#regions.keys()]) this.drop(records);
     for (let place = 1; place < this.#used; place++) this.table.set(place, null);
     this.#used = 1;
   }
@@ -186,6 +191,7 @@ export class Jit {
       records,
       read: (offset) => view.getUint16(host + offset, true),
       executed: (offset) => view.getUint16(recordOf(records, offset), true) !== HANDLER.undecoded,
+      stops: (offset) => this.#stops(page, offset),
       frequent: (offset) => {
         const entered = view.getInt32(records + ENTRIES_OFFSET + offset * 2, true);
         return entered > 0 || -entered >= this.#frequentAfter;

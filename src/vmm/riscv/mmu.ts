@@ -37,13 +37,17 @@ import {
 } from './hart.ts';
 import type { HostFns } from './runtime.ts';
 import type { TrapFns } from './trap.ts';
+import { WATCH, type WatchFns } from './watch.ts';
 
 export interface MmuFns {
   /** (hart, address, size) -> value, zero-extended. An exception is pending where it failed. */
   readonly loadSlow: Func;
   /** (hart, address, size, value). */
   readonly storeSlow: Func;
-  /** (hart, address, size) -> host address of a word that may be read and written; 0 with an exception pending. */
+  /**
+   * (hart, address, size, conditional) -> host address of a word that may be read and written; 0 with an exception pending. One with a
+   * condition is written only, and only if the hart's reservation holds.
+   */
   readonly atomicSlow: Func;
   /** (hart, address) -> physical address, for one that a load or store has just translated. */
   readonly physicalOf: Func;
@@ -69,7 +73,7 @@ const PAGE_MASK = -4096n;
 const LEVEL_SHIFT = 56n;
 const physical = (pte: Expr, va: Expr) => pte.shrU(10n).and(PPN_MASK).shl(12n).or(va.and(4095n));
 
-export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuFns {
+export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch: WatchFns): MmuFns {
   const status = (hart: Expr) => load('i64', hart, H.mstatus);
   const pageIndex = (pa: Expr) => pa.sub(BigInt(RAM_BASE)).shrU(12n).wrap();
   const isRam = (pa: Expr) => pa.sub(BigInt(RAM_BASE)).ltU(load('i64', i32(0), G.ramBytes));
@@ -245,6 +249,7 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
       });
       f.set(pte, pte.or(wanted));
       f.store('i64', hostForStore.call(address, 8), 0, pte);
+      watch.entryWritten(f, address);
     });
     f.set(ppn, ppn.or(va.shrU(12n).and(offsetMask)));
     // The level stays with the entry, above the page number: a flush must know superpages.
@@ -324,6 +329,12 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
       f.if(writable.eqz(), () => f.set(allowed, allowed.and(~2)));
     });
     f.if(load('u8', page, PAGE_FLAGS_BASE).ne(0), () => f.set(allowed, allowed.and(~2)));
+    f.if(load('i32', i32(0), G.probeRanges), () => {
+      // An atomic operation reads through the entry for stores.
+      const watched = f.let(watch.watchedPage.call(va, pa));
+      f.if(watched.and(WATCH.read), () => f.set(allowed, 0));
+      f.if(watched.and(WATCH.write), () => f.set(allowed, allowed.and(~2)));
+    });
     const entry = f.let(load('i32', hart, H.fastTlb).add(index.mul(FAST_ENTRY_BYTES)));
     const base = f.let(va.and(PAGE_MASK));
     f.store('i64', entry, 0, allowed.and(1).select(base, -1n));
@@ -372,6 +383,12 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
     },
   );
 
+  /** An access, or the part of one in a page, is over; a device may have refused it. */
+  const reportPart = (f: Fn, hart: Expr, va: Expr, pa: Expr, size: Expr, kind: number) => {
+    const done = isRam(pa).or(load('i32', hart, H.trapPending).eqz());
+    f.if(load('i32', i32(0), G.probeRanges), () => f.if(done, () => watch.accessed(f, va, pa, size, kind)));
+  };
+
   const crosses = (va: Expr, size: Value) => va.wrap().and(4095).add(size).gtU(4096);
 
   const loadSlow = m.define('loadSlow', ['i32', 'i64', 'i32'], 'i64', (f, hart, va, size) => {
@@ -392,11 +409,14 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
         f.set(value, value.shl(8n).or(physicalLoad.call(hart, pa, 1, va)));
         f.brIf(again, count.ne(0));
       });
+      reportPart(f, hart, va, first, head, WATCH.read);
+      reportPart(f, hart, next, second, size.sub(head), WATCH.read);
       f.return(value);
     });
     const pa = f.let(translate.call(hart, va, ACCESS.read, size));
     f.if(pa.eq(-1n), () => f.return(0n));
     f.set(value, physicalLoad.call(hart, pa, size, va));
+    reportPart(f, hart, va, pa, size, WATCH.read);
     f.if(isRam(pa), () => f.do(fillFast, hart, va, pa));
     f.return(value);
   });
@@ -418,15 +438,18 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
         f.set(count, count.add(1));
         f.brIf(again, count.ltU(size));
       });
+      reportPart(f, hart, va, first, head, WATCH.write);
+      reportPart(f, hart, next, second, size.sub(head), WATCH.write);
       f.return();
     });
     const pa = f.let(translate.call(hart, va, ACCESS.write, size));
     f.if(pa.eq(-1n), () => f.return());
     f.do(physicalStore, hart, pa, size, value, va);
+    reportPart(f, hart, va, pa, size, WATCH.write);
     f.if(isRam(pa), () => f.do(fillFast, hart, va, pa));
   });
 
-  const atomicSlow = m.define('atomicSlow', ['i32', 'i64', 'i32'], 'i32', (f, hart, va, size) => {
+  const atomicSlow = m.define('atomicSlow', ['i32', 'i64', 'i32', 'i32'], 'i32', (f, hart, va, size, conditional) => {
     f.if(va.wrap().and(size.sub(1)).ne(0), () => {
       f.do(traps.raise, hart, BigInt(CAUSE.storeMisaligned), va);
       f.return(0);
@@ -439,6 +462,9 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
       f.return(0);
     });
     const address = f.let(hostForStore.call(pa, size));
+    f.if(conditional.eqz(), () => watch.accessed(f, va, pa, size, WATCH.read));
+    const writes = conditional.eqz().or(load('i64', hart, H.reservation).eq(pa));
+    f.if(writes, () => watch.accessed(f, va, pa, size, WATCH.write));
     f.do(fillFast, hart, va, pa);
     f.return(address);
   });
@@ -460,6 +486,7 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
   });
 
   const enterPage = m.define('enterPage', ['i32', 'i64'], 'i32', (f, hart, pc) => {
+    f.store('i64', hart, H.pc, pc);
     const pa = f.let(translate.call(hart, pc, ACCESS.fetch, 2));
     f.if(pa.eq(-1n), () => f.return(0));
     f.if(isRam(pa).eqz(), () => {
@@ -470,6 +497,7 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns): MmuF
     f.store('i64', hart, H.fetchPhysical, pa.and(PAGE_MASK));
     const records = f.let(decodedOf.call(hart));
     const entry = f.let(fastFetchEntry(hart, pc));
+    f.if(load('i32', i32(0), G.probeCode), () => f.do(host.pageEntered, pc, pageIndex(pa)));
     f.store('i64', entry, H.fastFetch, fastFetchKey(hart, pc));
     f.store('i64', entry, H.fastFetch + 8, pa.and(PAGE_MASK));
     f.store('i32', entry, H.fastFetch + 16, records);

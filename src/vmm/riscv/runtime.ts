@@ -11,6 +11,7 @@ import { H, MSTATUS, PRIV } from './hart.ts';
 import { defineMmu, type MmuFns } from './mmu.ts';
 import type { Semantics } from './semantics.ts';
 import { defineTraps, type TrapFns } from './trap.ts';
+import { defineWatch } from './watch.ts';
 
 /** Functions of the host that generated code calls; all of them deterministic (see cpu.ts). */
 export interface HostFns {
@@ -34,12 +35,22 @@ export interface HostFns {
   readonly looksLikeData: Func;
   /** Serves an environment call of the supervisor. */
   readonly sbi: Func;
+  /** For probes: (virtual, physical, size, WATCH bits) of an access that is watched. */
+  readonly accessed: Func;
+  /** (epc): a trap that is looked out for is about to be taken. */
+  readonly trapTaken: Func;
+  /** (virtual address, RAM page): a page is entered for execution. */
+  readonly pageEntered: Func;
+  /** (plant) -> 1 to stop before the instruction that the plant stands for. */
+  readonly probed: Func;
   /** (records, page offset): jumps have come here often; code may be compiled. */
   readonly hot: Func;
 }
 
 export interface Runtime extends MmuFns, CsrFns, TrapFns {
   readonly host: HostFns;
+  /** () -> 1 if a watched word of a register is not what it was. */
+  readonly wordsChanged: Func;
   /** High half of the unsigned 128-bit product. */
   readonly mulHigh: Func;
   /** Interrupts that are pending and enabled by mie. */
@@ -61,16 +72,22 @@ export function defineRuntime(m: ModuleBuilder): Runtime {
     codeChanged: m.import('codeChanged', ['i32'], null),
     looksLikeData: m.import('looksLikeData', ['i32'], null),
     sbi: m.import('sbi', ['i32'], null),
+    accessed: m.import('accessed', ['i64', 'i64', 'i32', 'i32'], null),
+    trapTaken: m.import('trapTaken', ['i64'], null),
+    pageEntered: m.import('pageEntered', ['i64', 'i32'], null),
+    probed: m.import('probed', ['i32'], 'i32'),
     hot: m.import('hot', ['i32', 'i32'], null),
   };
-  const traps = defineTraps(m);
-  const mmu = defineMmu(m, host, traps);
+  const watch = defineWatch(m, host);
+  const traps = defineTraps(m, host);
+  const mmu = defineMmu(m, host, traps, watch);
   const csrs = defineCsrs(m, mmu, traps);
   return {
     host,
     ...traps,
     ...mmu,
     ...csrs,
+    wordsChanged: watch.wordsChanged,
     mulHigh: m.define('mulHigh', ['i64', 'i64'], 'i64', buildMulHigh),
     pendingBits,
     trapsVirtualMemory: (s, bit) => {

@@ -52,8 +52,11 @@ export interface Semantics {
   /** Guest memory at a virtual address. The result is an i64 that the kind has extended. Faults leave the instruction. */
   load(kind: LoadKind, address: Expr): Expr;
   store(kind: StoreKind, address: Expr, value: Expr): void;
-  /** Address in host memory of an aligned word that may be read and written: for atomic operations. */
-  atomic(size: 4 | 8, address: Expr): Expr;
+  /**
+   * Address in host memory of an aligned word that may be read and written: for atomic operations. With `conditional` it is written
+   * only, and only if the hart's reservation is its physical address.
+   */
+  atomic(size: 4 | 8, address: Expr, conditional?: boolean): Expr;
 
   /** Goes to a target computed at run time, i64. */
   jump(target: Expr): void;

@@ -4,7 +4,8 @@ import type { Fn } from '../codegen/fn.ts';
 import type { Func, ModuleBuilder } from '../codegen/module.ts';
 import { G, JOURNAL_BASE, JOURNAL_ENTRIES, JOURNAL_ENTRY_BYTES, JOURNAL_KIND } from '../layout.ts';
 import { FAST_MODE_BYTES, H, IRQ, MSTATUS, PRIV } from './hart.ts';
-import { currentPosition } from './runtime.ts';
+import { currentPosition, type HostFns } from './runtime.ts';
+import { trapTaken } from './watch.ts';
 
 export interface TrapFns {
   /** (hart, cause i64, value i64): an exception waits to be taken; the running instruction must end. */
@@ -21,7 +22,7 @@ export interface TrapFns {
 
 const INTERRUPT = 1n << 63n;
 
-export function defineTraps(m: ModuleBuilder): TrapFns {
+export function defineTraps(m: ModuleBuilder, host: HostFns): TrapFns {
   const journal = m.define('journal', ['i32', 'i32', 'i64', 'i64'], null, (f, hart, kind, cause, value) => {
     const count = f.let(load('i32', i32(0), G.journalCount));
     f.if(count.geU(JOURNAL_ENTRIES), () => f.unreachable());
@@ -66,6 +67,7 @@ export function defineTraps(m: ModuleBuilder): TrapFns {
       .select(load('i64', hart, H.mideleg), load('i64', hart, H.medeleg))
       .shrU(code)
       .and(1n);
+    trapTaken(f, host, isInterrupt, code, epc);
     f.store('i32', hart, H.trapPending, 0);
     f.store('i64', hart, H.traps, load('i64', hart, H.traps).add(1n));
     f.store('i64', hart, H.fetchPage, -1n);

@@ -18,6 +18,7 @@ import { MEMORY_BYTES, PAGE_BYTES, RAM_BASE } from '../layout.ts';
 import { Machine } from '../machine.ts';
 import { PagedDisk, Ram } from '../memory.ts';
 import { Pages } from '../pages.ts';
+import { Probes } from '../probes.ts';
 import { type BootFiles, dynamicInfo, planBoot } from './boot.ts';
 import { RiscvCpu } from './cpu.ts';
 import { IRQ } from './hart.ts';
@@ -61,19 +62,25 @@ export function buildVirt(board: BoardDescription, source: InputSource): VirtMac
   );
   const clock = new Clock(memory, board.psPerStep);
   const bus = new Bus();
-  const cpu = new RiscvCpu(memory, board.harts, pages, bus, clock, {
+  const probes = new Probes();
+  const cpu = new RiscvCpu(memory, board.harts, pages, bus, clock, probes, {
     sbi: (hart) => sbi.call(hart),
     tohost: () => htif(),
   });
   clock.alarmSet = () => cpu.leaveSlice();
-  const ram = new Ram(pages, (page) => cpu.pageWritten(page));
+  const ramFor = (user: string) =>
+    new Ram(
+      pages,
+      (page) => cpu.pageWritten(page),
+      (write, address, length) => probes.deviceAccess(user, write, address, length),
+    );
   const devices: Device[] = [];
   const noLine: InterruptLine = { set: () => assert(false, 'the device has no interrupt line') };
   const hostFor = (name: string, irq: InterruptLine): DeviceHost => ({
     now: () => clock.now(),
     alarm: (fire) => clock.alarm(fire),
     irq,
-    memory: ram,
+    memory: ramFor(name),
     emit: (data) => machine.emit(name, data),
     entropy: (length) => {
       machine.drainJournal();
@@ -137,17 +144,19 @@ export function buildVirt(board: BoardDescription, source: InputSource): VirtMac
     bus,
     cpu,
     devices,
+    probes,
     quantum: board.quantum,
   });
   const sbi = new Sbi({
     cpu,
-    memory: ram,
+    memory: ramFor('firmware'),
     output: (data) => machine.emit('uart0', data),
     input: () => -1,
     stop: (request) => machine.requestStop(request),
     note: (hart, extension, fn) => machine.note(hart, 'sbi', extension, fn),
   });
   // The host-target interface of the RISC-V test programs: an odd word at `tohost` ends the program, its other bits are the exit code.
+  const ram = new Ram(pages, (page) => cpu.pageWritten(page));
   const htif = () => {
     const word = ram.u64(cpu.tohost);
     if (word % 2 === 1) machine.requestStop({ kind: 'power-off', exitCode: Math.floor(word / 2) & 0xff });

@@ -46,7 +46,7 @@ const sc = (size: Size) => (s: Semantics) => {
   const { f } = s;
   const operand = f.let(s.x2);
   const address = f.let(s.x1);
-  const host = s.atomic(size, address);
+  const host = s.atomic(size, address, true);
   const failed = f.let(load('i64', s.hart, H.reservation).ne(s.rt.physicalOf.call(s.hart, address)));
   f.if(failed.eqz(), () => f.store(STORE[size], host, 0, operand));
   f.store('i64', s.hart, H.reservation, -1n);
