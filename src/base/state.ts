@@ -35,6 +35,8 @@ const TYPES = ['bool', 'u8', 'u16', 'u32', 'num', 'u64', 'str', 'bytes', 'nums',
 type TypeName = (typeof TYPES)[number];
 
 const encoder = new TextEncoder();
+/** Type and name as they are written: the same few hundred in every state. */
+const HEADS = Object.fromEntries(TYPES.map((type) => [type, new Map()])) as Record<TypeName, Map<string, Uint8Array>>;
 const decoder = new TextDecoder();
 
 export class StateWriter implements StateIO {
@@ -104,10 +106,14 @@ export class StateWriter implements StateIO {
   }
 
   #head(type: TypeName, name: string) {
-    this.#u8(TYPES.indexOf(type));
-    const bytes = encoder.encode(name);
-    this.#u8(bytes.length);
-    this.#raw(bytes);
+    const known = HEADS[type];
+    let head = known.get(name);
+    if (!head) {
+      const bytes = encoder.encode(name);
+      head = Uint8Array.of(TYPES.indexOf(type), bytes.length, ...bytes);
+      known.set(name, head);
+    }
+    this.#raw(head);
   }
   #u8(value: number) {
     this.#reserve(1);

@@ -28,9 +28,8 @@ export const stateCommand = command(
       args.hart === undefined
         ? Array.from({ length: hartCount }, (_, hart) => hart)
         : [parseWhole('--hart', args.hart, 0, hartCount - 1)];
-    const replayer = new Replayer(trace);
     const started = performance.now();
-    replayer.seek(position);
+    const replayer = new Replayer(trace, position);
     const seekMs = performance.now() - started;
     const { machine } = replayer;
     const console_ = consoleTail(trace, position, lines);

@@ -8,17 +8,20 @@ import type { JournalKind } from '../vmm/machine.ts';
 export const CHECKPOINT_STRIDE = 2 ** 22;
 
 /**
- * Steps between checkpoints. The largest keeps a seek near a quarter of a second where the guest's code is neither cold nor all
- * compiled. A page that was written costs about 2 us to hash and hand over, a checkpoint some 3 ms beside that (host addresses that must be
- * found again, mostly), and a step 1 to 4 ns: the factors keep the cost of checkpoints between 1 and 5 %.
+ * Steps between checkpoints at most: this many are replayed in about an eighth of a second, by code that is compiled once it has run a while.
+ * Where the guest writes to many pages it runs code that it has not run before, and replaying that takes up to twice as long for each
+ * thousand pages; more than that, and it is copying, not running.
  */
 const SPACING_MAX = 20 * CHECKPOINT_STRIDE;
 const STEPS_PER_PAGE = 40_000;
-const PAGES_PER_CHECKPOINT = 1600;
+const PAGES_MAX = 1000;
+/** A page that was written costs about as much to hash and hand over as so many steps, a hundred times over: checkpoints take a few percent at most. */
+const PAGE_COST = 2000;
 
 /** Asked at multiples of `CHECKPOINT_STRIDE`: whether a checkpoint is worth its cost now. */
 export function checkpointIsDue(stepsSince: number, pagesWritten: number): boolean {
-  return stepsSince >= Math.min(SPACING_MAX, (pagesWritten + PAGES_PER_CHECKPOINT) * STEPS_PER_PAGE);
+  const worth = stepsSince + Math.min(pagesWritten, PAGES_MAX) * STEPS_PER_PAGE;
+  return worth >= SPACING_MAX && stepsSince >= pagesWritten * PAGE_COST;
 }
 
 /** Entries of a kind that one window of the journal keeps: what comes thickly is sampled, what is rare is kept whole. */

@@ -6,7 +6,7 @@ import { assert, Divergence, UserError } from '../base/assert.ts';
 import { ABSENT, type CheckpointInfo, type TimedInput, type TraceReader } from '../trace/index.ts';
 import type { InputSource, PulledInput, PushedInput } from '../vmm/inputs.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
-import type { MachineSnapshot } from '../vmm/machine.ts';
+import type { MachineSnapshot, ResetState } from '../vmm/machine.ts';
 import type { PageSnapshot } from '../vmm/pages.ts';
 import { buildVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
 
@@ -28,9 +28,12 @@ export class Replayer {
   /** What each page held when `#base` was taken, as content numbers of the trace. */
   #refs: Int32Array;
   #base: PageSnapshot | null = null;
+  /** The checkpoint at which it was taken. */
+  #loaded = -1;
   readonly #snapshots = new Map<number, { snapshot: MachineSnapshot; inputsBefore: number }>();
 
-  constructor(trace: TraceReader) {
+  /** Begins at a position, 0 if none is given. */
+  constructor(trace: TraceReader, position = 0) {
     this.trace = trace;
     this.end = trace.replayableTo;
     if (trace.checkpoints.length === 0)
@@ -52,7 +55,10 @@ export class Replayer {
     };
     this.machine = buildVirt({ ...trace.header.machine, rtcOffsetNs: trace.header.machine.rtcOffsetNs }, source);
     this.#refs = new Int32Array(this.machine.pages.count).fill(ABSENT);
-    this.load(trace.checkpoints[0]);
+    this.machine.reset = resetStateOf(trace);
+    this.#check(position);
+    this.load(this.checkpointBefore(position));
+    this.runTo(position);
   }
 
   get position(): number {
@@ -74,12 +80,16 @@ export class Replayer {
 
   /** Moves to a position, from wherever that is quickest. */
   seek(position: number): void {
-    if (position < 0 || position > this.end || !Number.isSafeInteger(position)) {
-      throw new UserError(`${this.trace.name}: position ${position} is outside the recording (0 to ${this.end})`);
-    }
+    this.#check(position);
     const checkpoint = this.checkpointBefore(position);
     if (this.position > position || this.position < checkpoint.position) this.load(checkpoint);
     this.runTo(position);
+  }
+
+  #check(position: number): void {
+    if (position < 0 || position > this.end || !Number.isSafeInteger(position)) {
+      throw new UserError(`${this.trace.name}: position ${position} is outside the recording (0 to ${this.end})`);
+    }
   }
 
   /** Puts the machine into the state of a checkpoint. */
@@ -136,33 +146,45 @@ export class Replayer {
 
   #loadPages(checkpoint: CheckpointInfo): void {
     const { machine, trace } = this;
-    const wanted = new Int32Array(machine.pages.count).fill(ABSENT);
-    for (const earlier of trace.checkpoints) {
-      const { pages, refs } = trace.changes(earlier);
+    const wanted = this.#refsAt(checkpoint);
+    // From the last loaded state, whose contents are known, only what differs is read.
+    if (this.#base) machine.pages.restore(this.#base);
+    const read: number[] = [];
+    for (let page = 0; page < wanted.length; page++) {
+      if (wanted[page] === this.#refs[page]) continue;
+      if (wanted[page] === ABSENT) machine.pages.drop(page);
+      else read.push(page);
+    }
+    // In the order of the file, so that each chunk is decompressed once.
+    read.sort((a, b) => wanted[a] - wanted[b]);
+    trace.readContents(
+      read.map((page) => wanted[page]),
+      (i, content) => {
+        machine.pages.write(read[i]).set(content);
+        machine.pageWritten(read[i]);
+      },
+    );
+    this.#refs = wanted;
+    this.#loaded = checkpoint.index;
+  }
+
+  /** The content of each page at a checkpoint: that of an earlier one that is known, and what changed since. */
+  #refsAt(checkpoint: CheckpointInfo): Int32Array {
+    const { trace } = this;
+    const full = trace.fullBefore(checkpoint);
+    const near = this.#loaded >= full && this.#loaded <= checkpoint.index;
+    const wanted = near ? this.#refs.slice() : new Int32Array(this.#refs.length).fill(ABSENT);
+    for (let index = near ? this.#loaded + 1 : full; index <= checkpoint.index; index++) {
+      const { pages, refs } = trace.changes(trace.checkpoints[index]);
       for (let i = 0; i < pages.length; i++) {
         if (pages[i] >= wanted.length) {
-          throw new UserError(
-            `${trace.name}: checkpoint at ${earlier.position} names page ${pages[i]} of ${wanted.length}`,
-          );
+          const { position } = trace.checkpoints[index];
+          throw new UserError(`${trace.name}: checkpoint at ${position} names page ${pages[i]} of ${wanted.length}`);
         }
         wanted[pages[i]] = refs[i];
       }
-      if (earlier === checkpoint) break;
     }
-    // From the last loaded state, whose contents are known, only what differs is read.
-    if (this.#base) machine.pages.restore(this.#base);
-    const content = new Uint8Array(PAGE_BYTES);
-    for (let page = 0; page < wanted.length; page++) {
-      if (wanted[page] === this.#refs[page]) continue;
-      if (wanted[page] === ABSENT) {
-        machine.pages.drop(page);
-      } else {
-        trace.page(wanted[page], content);
-        machine.pages.write(page).set(content);
-        machine.pageWritten(page);
-      }
-    }
-    this.#refs = wanted;
+    return wanted;
   }
 
   #keep(snapshot: MachineSnapshot, checkpoint: CheckpointInfo): void {
@@ -204,6 +226,26 @@ export class Replayer {
   #waitsForever(): never {
     throw new Divergence(this.position, `the replayed machine waits forever at position ${this.position}`);
   }
+}
+
+/** What a guest that reboots finds: the first checkpoint, read when it is asked for. */
+function resetStateOf(trace: TraceReader): ResetState {
+  const first = trace.checkpoints[0];
+  let refs: Map<number, number> | null = null;
+  const content = new Uint8Array(PAGE_BYTES);
+  return {
+    state: () => trace.state(first),
+    page: (page) => {
+      if (!refs) {
+        const changes = trace.changes(first);
+        refs = new Map(Array.from(changes.pages, (number, i) => [number, changes.refs[i]]));
+      }
+      const ref = refs.get(page) ?? ABSENT;
+      if (ref === ABSENT) return null;
+      trace.page(ref, content);
+      return content;
+    },
+  };
 }
 
 /**

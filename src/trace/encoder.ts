@@ -16,6 +16,7 @@ import {
 } from './container.ts';
 import { encodeInputs, type TimedInput } from './inputs.ts';
 import { encodeJournal, type JournalBatch } from './journal.ts';
+import { PageMap } from './page-map.ts';
 import {
   type CheckpointRecord,
   encode,
@@ -28,6 +29,9 @@ import {
 
 /** More pages in an LZ4 block compress better, fewer make reading one page cheaper: 128 KiB take about 0.1 ms. */
 const PAGES_PER_CHUNK = 32;
+
+/** From one checkpoint that names all its pages to the next: reading a later one needs at most so many lists of changes. */
+const FULL_EVERY = 256;
 
 /** Bounds the memory that reading a checkpoint's changes takes at a time: 24 bytes each. */
 const CHANGES_PER_CHUNK = 1 << 16;
@@ -66,6 +70,7 @@ export class TraceEncoder {
   #contents = 0;
   /** The chunk at which the contents of the checkpoint to come begin, and what is numbered first there. */
   #pending: { firstChunk: number; firstContent: number } | null = null;
+  readonly #map = new PageMap();
   readonly #group = new Uint8Array(PAGES_PER_CHUNK * PAGE_BYTES);
   #grouped = 0;
 
@@ -129,13 +134,16 @@ export class TraceEncoder {
     const { firstChunk, firstContent } = this.#pending ?? nothingNew;
     if (this.#grouped > 0) this.#sealGroup(position);
     this.#pending = null;
+    this.#map.apply(checkpoint);
+    const full = this.#checkpoints.length % FULL_EVERY === 0;
+    const listed = full ? this.#map.all() : checkpoint;
     const changedPages = checkpoint.pages.length;
     let content = firstContent;
-    for (let at = 0; at < changedPages; at += CHANGES_PER_CHUNK) {
+    for (let at = 0; at < listed.pages.length; at += CHANGES_PER_CHUNK) {
       const part = {
-        pages: checkpoint.pages.subarray(at, at + CHANGES_PER_CHUNK),
-        refs: checkpoint.refs.subarray(at, at + CHANGES_PER_CHUNK),
-        hashes: checkpoint.hashes.subarray(at * HASH_BYTES, (at + CHANGES_PER_CHUNK) * HASH_BYTES),
+        pages: listed.pages.subarray(at, at + CHANGES_PER_CHUNK),
+        refs: listed.refs.subarray(at, at + CHANGES_PER_CHUNK),
+        hashes: listed.hashes.subarray(at * HASH_BYTES, (at + CHANGES_PER_CHUNK) * HASH_BYTES),
       };
       this.#chunk('changes', encodeChanges(part, content), part.pages.length, position, position);
       for (const ref of part.refs) content = Math.max(content, ref + 1);
@@ -150,6 +158,7 @@ export class TraceEncoder {
       journalBefore: this.#counts.journal,
       consoleBefore: this.#counts.console,
       firstChunk,
+      full,
     };
     this.#chunk('checkpoint', encode('Checkpoint', record), 1, position, position);
     this.#checkpoints.push(record);

@@ -136,7 +136,7 @@ export class TraceReader {
     });
   }
 
-  /** Pages that differ from the previous checkpoint's, ascending; all pages, for the first. */
+  /** Pages that differ from the previous checkpoint's, ascending; all pages, for a full one. */
   changes(checkpoint: CheckpointInfo): PageChanges {
     const own = this.#chunksOf(checkpoint);
     const contents = own.reduce((n, c) => (c.type === 'pages' ? n + c.count : n), this.#contentsBefore(checkpoint));
@@ -160,10 +160,17 @@ export class TraceReader {
     return changes;
   }
 
+  /** The last checkpoint, at or before one, of which `changes` tells all pages: from there on the changes of all make its pages. */
+  fullBefore(checkpoint: CheckpointInfo): number {
+    let { index } = checkpoint;
+    while (index > 0 && !this.checkpoints[index].full) index--;
+    return index;
+  }
+
   /** All pages that exist at a checkpoint, ascending: its changes and, for pages it left alone, those before. */
   pagesAt(checkpoint: CheckpointInfo): PageChanges {
     const newest = new Map<number, { from: PageChanges; row: number }>();
-    for (let i = checkpoint.index; i >= 0; i--) {
+    for (let i = checkpoint.index; i >= this.fullBefore(checkpoint); i--) {
       const from = this.changes(this.checkpoints[i]);
       for (const [row, page] of from.pages.entries()) if (!newest.has(page)) newest.set(page, { from, row });
     }
@@ -191,11 +198,29 @@ export class TraceReader {
     const at = lastAtOrBelow(before, content);
     const chunk = chunks[at];
     assert(content >= 0 && chunk !== undefined && content < before[at] + chunk.count, `no page content ${ref}`);
-    const slot = content - before[at];
-    this.#guard(chunk, () => {
-      if (chunk.rawBytes !== chunk.count * PAGE_BYTES) throw new TraceDamage(`${chunk.count} pages expected`);
-      target.set(this.#load(chunk).subarray(slot * PAGE_BYTES, (slot + 1) * PAGE_BYTES));
-    });
+    const offset = (content - before[at]) * PAGE_BYTES;
+    target.set(this.#contents(chunk).subarray(offset, offset + PAGE_BYTES));
+  }
+
+  /** Hands out stored contents by their numbers, which ascend; what `use` is given stays only during the call. */
+  readContents(refs: readonly number[], use: (i: number, content: Uint8Array) => void) {
+    const { chunks, before } = this.#pages;
+    let at = 0;
+    let loaded: Uint8Array | null = null;
+    const zeros = new Uint8Array(PAGE_BYTES);
+    for (const [i, ref] of refs.entries()) {
+      if (ref === ZERO) {
+        use(i, zeros);
+        continue;
+      }
+      const content = ref - FIRST_CONTENT;
+      for (; at < chunks.length && content >= before[at] + chunks[at].count; at++) loaded = null;
+      assert(content >= 0 && at < chunks.length && content >= before[at], `page content ${ref} in its order`);
+      // Not kept: each is needed once, and all of them are many.
+      loaded ??= this.#contents(chunks[at], false);
+      const offset = (content - before[at]) * PAGE_BYTES;
+      use(i, loaded.subarray(offset, offset + PAGE_BYTES));
+    }
   }
 
   /** All chunks up to the replayable end, as they lie in the file. */
@@ -283,8 +308,15 @@ export class TraceReader {
     return this.#guard(chunk, () => stream.decode(this.#load(chunk), chunk));
   }
 
+  #contents(chunk: PlacedChunk, keep = true): Uint8Array {
+    return this.#guard(chunk, () => {
+      if (chunk.rawBytes !== chunk.count * PAGE_BYTES) throw new TraceDamage(`${chunk.count} pages expected`);
+      return this.#load(chunk, keep);
+    });
+  }
+
   /** The raw data of a chunk, which must be what the index says. */
-  #load(chunk: PlacedChunk): Uint8Array {
+  #load(chunk: PlacedChunk, keep = true): Uint8Array {
     const cached = this.#cache.get(chunk.sequence);
     if (cached) return cached;
     const header = readChunkHeader(this.#source, chunk.offset, this.#catalog.seed);
@@ -292,7 +324,7 @@ export class TraceReader {
       if (header[key] !== chunk[key]) throw new TraceDamage(`${key} ${chunk[key]} expected, found ${header[key]}`);
     }
     const payload = readPayload(this.#source, chunk.offset, header);
-    this.#cache.set(chunk.sequence, payload, payload.length);
+    if (keep) this.#cache.set(chunk.sequence, payload, payload.length);
     return payload;
   }
 

@@ -82,6 +82,7 @@ message Checkpoint {
   uint64 journal_before = 6;
   uint64 console_before = 7;    // runs
   uint64 first_chunk = 8;       // where its pages begin
+  bool full = 9;                // its changes name all pages, so that no earlier ones are needed
 }
 
 message Mark { uint64 position = 1; uint64 time_ns = 2; }
@@ -173,6 +174,8 @@ export interface CheckpointRecord extends Mark {
   journalBefore: number;
   consoleBefore: number;
   firstChunk: number;
+  /** Its changes name all pages. The first checkpoint is full, whatever it says. */
+  full: boolean;
 }
 
 /** Encodes by the schema. Numbers are checked by those who made them; a BigInt must come as a `Long`. */
@@ -292,5 +295,6 @@ export function checkpointFrom(fields: Fields): CheckpointRecord {
     journalBefore: whole(fields.journalBefore, 'journal entries before'),
     consoleBefore: whole(fields.consoleBefore, 'console runs before'),
     firstChunk: whole(fields.firstChunk, 'first chunk'),
+    full: fields.full === true,
   };
 }

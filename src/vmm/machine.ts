@@ -59,6 +59,12 @@ export interface MachineSnapshot {
   readonly digest: Uint8Array;
 }
 
+/** The state at position 0, of which memory is asked for page by page: null for one that was not there. */
+export interface ResetState {
+  readonly state: () => Uint8Array;
+  readonly page: (page: number) => Uint8Array | null;
+}
+
 export interface MachineParts<P extends Processor> {
   readonly memory: WebAssembly.Memory;
   readonly pages: Pages;
@@ -93,8 +99,8 @@ export class Machine<P extends Processor = Processor> {
   #turnStart = 0;
   #stop: StopRequest | null = null;
   #paused = false;
-  /** The first snapshot, at position 0: what a reboot goes back to. */
-  #reset: MachineSnapshot | null = null;
+  /** What a reboot goes back to; the first snapshot, if it is taken at position 0, unless somebody else knows. */
+  reset: ResetState | null = null;
 
   constructor(parts: MachineParts<P>) {
     this.clock = parts.clock;
@@ -223,9 +229,9 @@ export class Machine<P extends Processor = Processor> {
     this.cpu.dropHostAddresses();
     const digest = this.#digester.finish(pages.sum, state);
     const snapshot = { position: this.position, timeNs: this.clock.now(), pages, state, digest };
-    if (this.position === 0 && !this.#reset) {
+    if (this.position === 0 && !this.reset) {
       this.pages.hold(pages);
-      this.#reset = snapshot;
+      this.reset = { state: () => state, page: (page) => this.pages.readAt(pages, page) };
     }
     return { snapshot, changed };
   }
@@ -251,14 +257,15 @@ export class Machine<P extends Processor = Processor> {
 
   /**
    * A guest that asked for a reboot finds memory and devices as they were at position 0; disks keep what was written, position and
-   * time go on. Without a snapshot of position 0 the request stands, and `run` returns it.
+   * time go on. Where that state is not known the request stands, and `run` returns it.
    */
   #rebootIfAsked(): void {
-    if (this.#stop?.kind !== 'reboot' || !this.#reset) return;
+    if (this.#stop?.kind !== 'reboot' || !this.reset) return;
     const { position } = this;
     const now = this.clock.now();
-    this.pages.resetRam(this.#reset.pages, (page) => this.cpu.pageWritten(page));
-    this.#takeState(this.#reset.state);
+    const { state, page: content } = this.reset;
+    this.pages.resetRam(content, (page) => this.cpu.pageWritten(page));
+    this.#takeState(state());
     this.clock.position = position;
     this.clock.set(now);
     this.#turnStart = position;

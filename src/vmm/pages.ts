@@ -188,17 +188,24 @@ export class Pages {
     this.#sum = snapshot.sum.slice();
   }
 
-  /** Makes the content of RAM that of a snapshot; disks keep theirs. `written` is told of each page that changes. */
-  resetRam(snapshot: PageSnapshot, written: (page: number) => void): void {
+  /** The content of a page at a snapshot; null while it was never touched. */
+  readAt(snapshot: PageSnapshot, page: number): Uint8Array | null {
+    const frame = this.frameAt(snapshot, page);
+    return frame === 0 ? null : this.pool.bytes(frame);
+  }
+
+  /** Gives each page of RAM a content, null for none; disks keep theirs. `written` is told of each page that changes. */
+  resetRam(content: (page: number) => Uint8Array | null, written: (page: number) => void): void {
     for (let page = 0; page < this.ramPages; page++) {
-      const frame = this.frameAt(snapshot, page);
-      if (frame === this.#frames[page]) continue;
-      if (frame === 0) {
+      const wanted = content(page);
+      if (wanted === null) {
         this.drop(page);
-      } else {
-        this.write(page).set(this.pool.bytes(frame));
-        written(page);
+        continue;
       }
+      const now = this.read(page);
+      if (now?.every((byte, i) => byte === wanted[i])) continue;
+      this.write(page).set(wanted);
+      written(page);
     }
   }
 
