@@ -122,9 +122,10 @@ export type ProbeListener = (event: ProbeEvent) => boolean;
 /** Bound of each list of a set: each may cost a comparison wherever one of its kind is looked at. */
 export const PROBES_MAX = 512;
 
-type Untimed<E> = E extends unknown ? Omit<E, 'position'> : never;
 /** What happens in the middle of a step; it gets its position when the step is over. */
-export type StepEvent = Untimed<Exclude<ProbeEvent, ExecuteEvent>>;
+export type StepEvent = Exclude<ProbeEvent, ExecuteEvent>;
+/** The position of a step that is not over. */
+export const PRESENT_STEP = -1;
 
 /** What probes need of the processor. */
 export interface ProbeTarget {
@@ -147,7 +148,7 @@ export class Probes {
   #target: ProbeTarget | null = null;
   /** Ranges whose accesses by devices are reported. */
   #physical: readonly PhysicalRange[] = [];
-  #pending: StepEvent[] = [];
+  #pending: { position: number }[] & StepEvent[] = [];
   #stopped = false;
   #telling = false;
 
@@ -191,8 +192,9 @@ export class Probes {
   deviceAccess(device: string, write: boolean, address: number, length: number): void {
     for (const { first, last, read, write: writes } of this.#physical) {
       if (!(write ? writes : read) || address > last || address + length <= first) continue;
-      const common = { hart: null, pc: null, virtual: null, device } as const;
-      this.note({ kind: 'access', ...common, write, physical: BigInt(address), length });
+      const nobody = { hart: null, pc: null, virtual: null } as const;
+      const physical = BigInt(address);
+      this.note({ kind: 'access', position: PRESENT_STEP, ...nobody, device, write, physical, length });
       return;
     }
   }
@@ -209,7 +211,10 @@ export class Probes {
     if (step !== null && this.#pending.length > 0) {
       const events = this.#pending;
       this.#pending = [];
-      for (const event of events) if (this.#tell({ ...event, position: step } as ProbeEvent)) this.#stopped = true;
+      for (const event of events) {
+        event.position = step;
+        if (this.#tell(event)) this.#stopped = true;
+      }
     }
     const stopped = this.#stopped;
     this.#stopped = false;

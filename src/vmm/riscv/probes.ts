@@ -2,7 +2,7 @@
 import { UserError } from '../../base/assert.ts';
 import type { Clock } from '../clock.ts';
 import { G, PAGE_BYTES, PROBE_ENTRY_BYTES, PROBE_RANGES_BASE, RAM_BASE } from '../layout.ts';
-import type { ProbeSet, Probes } from '../probes.ts';
+import { PRESENT_STEP, type ProbeSet, type Probes } from '../probes.ts';
 import type { RiscvCpu } from './cpu.ts';
 import { H } from './hart.ts';
 import { Plants, type PlantsHost } from './plants.ts';
@@ -100,7 +100,7 @@ export class HartProbes {
   /** After a slice of the variant, which ended with the first step that changed a watched word. */
   afterWatching(): void {
     this.#registers.changes((hart, name, before, after) =>
-      this.#probes.note({ kind: 'register', hart, name, before, after }),
+      this.#probes.note({ kind: 'register', position: PRESENT_STEP, hart, name, before, after }),
     );
   }
 
@@ -117,7 +117,7 @@ export class HartProbes {
     if (this.#calls !== true && !this.#calls.has(extension)) return;
     const args = [10, 11, 12, 13, 14, 15].map((n) => this.#cpu.x(hart, n));
     const pc = this.#cpu.get(hart, 'pc');
-    this.#probes.note({ kind: 'sbi', hart, pc, extension, fn: this.#cpu.x(hart, 16), args });
+    this.#probes.note({ kind: 'sbi', position: PRESENT_STEP, hart, pc, extension, fn: this.#cpu.x(hart, 16), args });
   }
 
   #accessed(virtual: bigint, physical: bigint, length: number, kind: number): void {
@@ -125,6 +125,7 @@ export class HartProbes {
     const isVirtual = (kind & WATCH.virtual) !== 0;
     this.#probes.note({
       kind: 'access',
+      position: PRESENT_STEP,
       hart,
       device: null,
       pc: this.#cpu.get(hart, 'pc'),
@@ -140,6 +141,7 @@ export class HartProbes {
     const cause = this.#cpu.get(hart, 'trapCause');
     this.#probes.note({
       kind: cause & INTERRUPT ? 'interrupt' : 'trap',
+      position: PRESENT_STEP,
       hart,
       cause: Number(cause & ~INTERRUPT),
       value: this.#cpu.get(hart, 'trapValue'),
