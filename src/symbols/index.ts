@@ -1,0 +1,13 @@
+/**
+ * Symbols: ELF and DWARF, unwinding, variables and expressions. Nothing here knows a protocol or an engine; memory and registers come in through
+ * `MemoryReader` and `Registers`, files through `SymbolSource`.
+ */
+export { ElfFile, type ElfOptions, type SymbolSource, sourceOf } from './elf.ts';
+export type { ElfSymbol } from './elf-symbols.ts';
+export { SymbolError } from './error.ts';
+export { type Frame, frames, framesOf } from './frames.ts';
+export type { MemoryReader, Registers } from './machine.ts';
+export { registerName, registerNumber } from './riscv.ts';
+export { type CodeFrame, type SourceLocation, SymbolFile } from './symbol-file.ts';
+export { inFile, inMemory, type Placement, type Symbolised, type SymbolModule, Symbols } from './symbols.ts';
+export { innermost, MachineFrame, type UnwindContext, type UnwindMethod } from './unwind.ts';
