@@ -15,7 +15,8 @@ const LAYERS: Record<string, readonly string[]> = {
   recorder: ['base', 'vmm', 'trace'],
   replay: ['base', 'vmm', 'trace', 'recorder'],
   gdb: ['base'],
-  cli: ['base', 'vmm', 'trace', 'recorder', 'replay'],
+  symbols: ['base'],
+  cli: ['base', 'vmm', 'trace', 'recorder', 'replay', 'symbols'],
 };
 
 interface Source {

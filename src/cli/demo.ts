@@ -4,7 +4,7 @@
  */
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AssertionError, assert, UserError } from '../base/assert.ts';
 import { Random } from '../base/random.ts';
@@ -19,6 +19,7 @@ import { parseWhole } from './arguments.ts';
 import { command } from './command-line.ts';
 import { bytes, count, digestText, seconds } from './format.ts';
 import { consoleTail, hartText } from './state.ts';
+import { openSymbols } from './symbol-options.ts';
 import { productVersion } from './version.ts';
 
 const KERNEL = fileURLToPath(new URL('../../../guests/embedded/kernel.elf', import.meta.url));
@@ -162,13 +163,15 @@ function tell(path: string): void {
   console.log(
     `\nThe moment of the panic, position ${count(position)} (${seconds(machine.clock.now())} of guest time), reached in ${ms} ms:\n`,
   );
-  console.log(hartText(machine, machine.currentHart, false));
+  console.log(hartText(machine, machine.currentHart, false, openSymbols([KERNEL])));
   console.log(
     `\nand the console at the end:\n${consoleTail(trace, replayer.end, 8)
       .map((line) => `  ${line}`)
       .join('\n')}`,
   );
-  console.log(`\nLook around yourself:  npx chronovisor state ${path} --at ${position - 1000}`);
+  console.log(
+    `\nLook around yourself:  npx chronovisor state ${path} --at ${position - 1000} --symbols ${relative('.', KERNEL)}`,
+  );
 }
 
 /** The position at which the guest began to print its panic. */

@@ -24,7 +24,7 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     load: async () => (await import('./replay.ts')).verifyCommand,
   },
   state: {
-    describe: 'show registers, CSRs, code around pc and the console at a position',
+    describe: 'show registers, CSRs, code around pc, stacks and the console at a position',
     load: async () => (await import('./state.ts')).stateCommand,
   },
   info: {

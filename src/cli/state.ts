@@ -1,6 +1,7 @@
 /** `chronovisor state`: the machine at any position of a trace. */
 import { Replayer } from '../replay/replayer.ts';
 import { digestOf } from '../replay/verify.ts';
+import type { Symbols } from '../symbols/index.ts';
 import type { TraceReader } from '../trace/index.ts';
 import { F_NAMES, X_NAMES } from '../vmm/riscv/disassembler.ts';
 import { codeAround } from '../vmm/riscv/inspect.ts';
@@ -8,6 +9,7 @@ import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { parseWhole } from './arguments.ts';
 import { command } from './command-line.ts';
 import { count, digestText, hex, jsonValue, seconds } from './format.ts';
+import { backtrace, backtraceText, frameValue, openSymbols, symbolsOption } from './symbol-options.ts';
 import { openTrace, parsePosition } from './trace-argument.ts';
 
 export const stateCommand = command(
@@ -17,6 +19,7 @@ export const stateCommand = command(
     hart: { type: 'text', value: 'N', describe: 'only this hart' },
     lines: { type: 'text', value: 'N', default: '10', describe: 'console lines to show' },
     float: { type: 'flag', describe: 'floating-point registers, too' },
+    symbols: symbolsOption,
     json: { type: 'flag', describe: 'print as JSON' },
   },
   (args) => {
@@ -28,6 +31,7 @@ export const stateCommand = command(
       args.hart === undefined
         ? Array.from({ length: hartCount }, (_, hart) => hart)
         : [parseWhole('--hart', args.hart, 0, hartCount - 1)];
+    const symbols = openSymbols(args.symbols);
     const started = performance.now();
     const replayer = new Replayer(trace, position);
     const seekMs = performance.now() - started;
@@ -38,7 +42,11 @@ export const stateCommand = command(
         position,
         timeNs: machine.clock.now(),
         digest: digestText(digestOf(machine)),
-        harts: harts.map((hart) => ({ hart, ...registers(machine, hart) })),
+        harts: harts.map((hart) => ({
+          hart,
+          ...registers(machine, hart),
+          ...(args.symbols.length > 0 ? { backtrace: backtrace(symbols, machine, hart).map(frameValue) } : {}),
+        })),
         console: console_,
       };
       console.log(JSON.stringify(state, jsonValue, 2));
@@ -46,7 +54,9 @@ export const stateCommand = command(
     }
     console.log(`position ${count(position)} of ${count(replayer.end)}, ${seconds(machine.clock.now())} of guest time`);
     console.log(`digest ${digestText(digestOf(machine))}, reached in ${seekMs.toFixed(0)} ms`);
-    for (const hart of harts) console.log(`\n${hartText(machine, hart, args.float)}`);
+    for (const hart of harts) console.log(`\n${hartText(machine, hart, args.float, symbols)}`);
+    for (const { file } of symbols.modules)
+      for (const problem of file.problems) console.error(`chronovisor: ${problem.message}`);
     if (console_.length > 0) console.log(`\nconsole:\n${console_.map((line) => `  ${line}`).join('\n')}`);
   },
 );
@@ -77,7 +87,8 @@ function registers(machine: VirtMachine, hart: number) {
   };
 }
 
-export function hartText(machine: VirtMachine, hart: number, float: boolean): string {
+/** What a person wants to see of a hart; its stack, too, where there are symbols. */
+export function hartText(machine: VirtMachine, hart: number, float: boolean, symbols: Symbols): string {
   const state = registers(machine, hart);
   const flags = [
     `privilege ${state.privilege}`,
@@ -103,6 +114,7 @@ export function hartText(machine: VirtMachine, hart: number, float: boolean): st
     ...(float ? [columns(state.f, 6), `    fcsr ${hex(state.fcsr, 2)}`] : []),
     columns(state.csrs, 10),
     ...(code.length > 0 ? code : ['  (no code can be read at pc)']),
+    ...(symbols.modules.length > 0 ? ['backtrace:', backtraceText(backtrace(symbols, machine, hart))] : []),
   ].join('\n');
 }
 

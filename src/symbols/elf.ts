@@ -267,6 +267,12 @@ export class ElfFile {
     return this.sections.some((s) => s.allocated && contains(s, address));
   }
 
+  /** The lowest address of the program. */
+  get lowest(): bigint {
+    const addresses = this.sections.filter((s) => s.allocated).map((s) => s.address);
+    return addresses.reduce((low, address) => (address < low ? address : low), addresses[0] ?? 0n);
+  }
+
   /** The allocated section at an address. */
   sectionAt(address: bigint): ElfSection | undefined {
     return this.sections.find((s) => s.allocated && contains(s, address));

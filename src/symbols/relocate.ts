@@ -2,8 +2,9 @@
  * Relocation of debug sections of a relocatable file, such as a kernel module (RISC-V psABI, "Relocations"). Only what compilers put into debug
  * sections is known: absolute values, and differences as pairs of additions and subtractions, which linker relaxation calls for.
  */
-import { SymbolError } from './error.ts';
+
 import type { ElfFile, ElfSection } from './elf.ts';
+import type { SymbolError } from './error.ts';
 
 const R = {
   NONE: 0,

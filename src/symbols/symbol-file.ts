@@ -2,8 +2,9 @@
  * The symbols of one ELF file, at the addresses that the file itself gives. Everything is read when it is first needed. What is garbled is noted in
  * `problems`, and concerns the unit that it is in.
  */
-import type { Die } from './dwarf/die.ts';
+
 import { DW_AT, DW_TAG } from './dwarf/constants.ts';
+import type { Die } from './dwarf/die.ts';
 import { type FrameRules, FrameTable } from './dwarf/frame.ts';
 import { DebugInfo } from './dwarf/info.ts';
 import { type LineTable, ROW_PROLOGUE_END, ROW_STATEMENT, readLines, rowAt, statementRowAt } from './dwarf/line.ts';

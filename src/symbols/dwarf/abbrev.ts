@@ -1,8 +1,8 @@
 /** `.debug_abbrev`: what attributes the entries of a unit have (DWARF 5, 7.5.3). */
-import { Cursor } from '../cursor.ts';
+import type { Cursor } from '../cursor.ts';
 import type { ElfSection } from '../elf.ts';
 import { DW_FORM } from './constants.ts';
-import { fixedSize, type FormSizes } from './form.ts';
+import { type FormSizes, fixedSize } from './form.ts';
 
 /** The abbreviations of one table, in flat arrays, because a kernel has a million of them. An `index` is that of a declaration in its table. */
 export class AbbrevTable {

@@ -142,12 +142,20 @@ const PIECES_MAX = 1000;
 const GENERIC: StackType = { size: 8, float: false, signed: true };
 
 /** What an expression gives as a location. An empty one is that of a value that was optimised out. */
-export function evaluateLocation(expression: Uint8Array, context: ExpressionContext, initial: readonly bigint[] = []): Place {
+export function evaluateLocation(
+  expression: Uint8Array,
+  context: ExpressionContext,
+  initial: readonly bigint[] = [],
+): Place {
   return new Evaluation(expression, context, initial).location();
 }
 
 /** What an expression gives as a number. */
-export function evaluateNumber(expression: Uint8Array, context: ExpressionContext, initial: readonly bigint[] = []): bigint {
+export function evaluateNumber(
+  expression: Uint8Array,
+  context: ExpressionContext,
+  initial: readonly bigint[] = [],
+): bigint {
   return new Evaluation(expression, context, initial).number();
 }
 
@@ -209,7 +217,7 @@ class Evaluation {
     }
   }
 
-  #push(bits: bigint, type: StackType | null = null): void {
+  #push(bits: bigint, type: StackType | null = null): undefined {
     if (this.#stack.length >= STACK_MAX) this.#cursor.fail('the stack is full');
     this.#stack.push({ bits: BigInt.asUintN((type ?? GENERIC).size * 8, bits), type });
   }
@@ -220,7 +228,7 @@ class Evaluation {
     return this.#stack[this.#stack.length - 1 - depth] ?? this.#cursor.fail('the stack has too few values');
   }
 
-  #operation(opcode: number): void {
+  #operation(opcode: number): undefined {
     const cursor = this.#cursor;
     const context = this.#context;
     if (opcode >= OP.lit0 && opcode < OP.lit0 + 32) return this.#push(BigInt(opcode - OP.lit0));
@@ -396,18 +404,18 @@ class Evaluation {
     return this.#context.unit ?? this.#cursor.fail('an operation that needs a unit');
   }
 
-  #copy(depth: number): void {
+  #copy(depth: number): undefined {
     const { bits, type } = this.#peek(depth);
     this.#push(bits, type);
   }
 
-  #piece(bits: number, bitOffset: number): void {
+  #piece(bits: number, bitOffset: number): undefined {
     if (this.#pieces.length >= PIECES_MAX) this.#cursor.fail('too many pieces');
     this.#pieces.push({ place: this.#here(), bits, bitOffset });
     this.#place = null;
   }
 
-  #deref(size: number, type: StackType | null): void {
+  #deref(size: number, type: StackType | null): undefined {
     if (size < 1 || size > 16) this.#cursor.fail(`${size} bytes are read; 1 to 16 are possible`);
     const { bits } = this.#pop();
     this.#push(littleEndian(this.#context.read(bits, size)), type);
@@ -424,7 +432,7 @@ class Evaluation {
     return { size, float: encoding === DW_ATE.float, signed };
   }
 
-  #binary(opcode: number): void {
+  #binary(opcode: number): undefined {
     const right = this.#pop();
     const left = this.#pop();
     const { type } = left;
@@ -467,7 +475,7 @@ class Evaluation {
     this.#push(result ? 1n : 0n);
   }
 
-  #floatBinary(opcode: number, left: StackValue, right: StackValue, type: StackType): void {
+  #floatBinary(opcode: number, left: StackValue, right: StackValue, type: StackType): undefined {
     const [a, b] = [toFloat(left), toFloat(right)];
     switch (opcode) {
       case OP.plus:

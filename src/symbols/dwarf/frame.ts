@@ -75,7 +75,17 @@ const DW_CFA = {
   GNU_args_size: 0x2e,
 } as const;
 
-const DW_EH_PE = { absptr: 0, uleb128: 1, udata2: 2, udata4: 3, udata8: 4, sleb128: 9, sdata2: 10, sdata4: 11, sdata8: 12 } as const;
+const DW_EH_PE = {
+  absptr: 0,
+  uleb128: 1,
+  udata2: 2,
+  udata4: 3,
+  udata8: 4,
+  sleb128: 9,
+  sdata2: 10,
+  sdata4: 11,
+  sdata8: 12,
+} as const;
 const DW_EH_PE_pcrel = 0x10;
 const DW_EH_PE_omit = 0xff;
 

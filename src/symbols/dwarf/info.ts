@@ -4,7 +4,7 @@ import type { ElfFile, ElfSection } from '../elf.ts';
 import { SymbolError } from '../error.ts';
 import { type AbbrevTable, readAbbrevs } from './abbrev.ts';
 import { DW_UT } from './constants.ts';
-import { Die } from './die.ts';
+import type { Die } from './die.ts';
 import type { FormSizes } from './form.ts';
 import { Unit, type UnitHeader } from './unit.ts';
 

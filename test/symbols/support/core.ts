@@ -1,7 +1,7 @@
 /** A machine's state as a core file, which gdb reads: all mapped memory, and each hart as a thread. */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { readPhysical } from '../../../src/vmm/riscv/inspect.ts';
 import { PAGE_BYTES } from '../../../src/vmm/layout.ts';
+import { readPhysical } from '../../../src/vmm/riscv/inspect.ts';
 import type { VirtMachine } from '../../../src/vmm/riscv/virt.ts';
 
 interface Segment {

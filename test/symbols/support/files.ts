@@ -26,7 +26,7 @@ export function openSource(t: TestContext, path: string): SymbolSource {
 export function needVmlinux(t: TestContext): string | null {
   const path = join(debianCache(), 'vmlinux');
   if (existsSync(path)) return path;
-  const message = `no ${path}: npm run debian -- --vmlinux brings it`;
+  const message = `no ${path}: npm run debian -- --debug-symbols brings it`;
   if (process.env.CHRONOVISOR_NO_SKIP === '1') throw new Error(message);
   t.skip(message);
   return null;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { findProgram, run } from '../../../scripts/process.ts';
+import { run } from '../../../scripts/process.ts';
 import { needTool } from '../../support/tools.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../../..', import.meta.url)).replace(/\/$/, '');
@@ -24,6 +24,7 @@ export const VARIANTS: readonly Variant[] = [
   gcc('-O2, DWARF 5', '-O2', '-gdwarf-5'),
   gcc('-O2, DWARF 4', '-O2', '-gdwarf-4'),
   gcc('-O2, DWARF 3', '-O2', '-gdwarf-3', '-gstrict-dwarf'),
+  gcc('-O0, DWARF 2', '-O0', '-gdwarf-2', '-gstrict-dwarf'),
   gcc('-O1, DWARF 2', '-O1', '-gdwarf-2', '-gstrict-dwarf'),
   gcc('-O2, type units', '-O2', '-gdwarf-4', '-fdebug-types-section'),
   gcc('-O2, type units, DWARF 5', '-O2', '-gdwarf-5', '-fdebug-types-section'),
@@ -40,16 +41,17 @@ const COMMON = [
 ];
 const COMPILERS = {
   gcc: { program: 'riscv64-linux-gnu-gcc', debian: 'gcc-riscv64-linux-gnu', flags: ['-msmall-data-limit=0'] },
-  clang: { program: 'clang-14', debian: 'clang-14', flags: ['--target=riscv64-linux-gnu', '-mno-relax', '-msmall-data-limit=0'] },
+  clang: {
+    program: 'clang-14',
+    debian: 'clang-14',
+    flags: ['--target=riscv64-linux-gnu', '-mno-relax', '-msmall-data-limit=0'],
+  },
 } as const;
 
 export function needCompiler(t: TestContext, variant: Variant): boolean {
   const { program, debian } = COMPILERS[variant.compiler];
   return needTool(t, program, debian) && needTool(t, 'riscv64-linux-gnu-gcc', 'gcc-riscv64-linux-gnu');
 }
-
-/** Whether the compiler of a variant is installed, for those who only skip it. */
-export const hasCompiler = (variant: Variant) => findProgram(COMPILERS[variant.compiler].program) !== undefined;
 
 /** Builds a variant; the file goes away with the test. */
 export async function buildVariant(t: TestContext, variant: Variant): Promise<string> {

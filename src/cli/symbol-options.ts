@@ -1,0 +1,74 @@
+/** `--symbols`: symbol files as the command line names them, and what is told with their help. */
+import { UserError } from '../base/assert.ts';
+import { type Frame, frames, SymbolFile, Symbols } from '../symbols/index.ts';
+import type { VirtMachine } from '../vmm/riscv/virt.ts';
+import { hex } from './format.ts';
+import { hartMemory, hartRegisters } from './hart-view.ts';
+import { openUserFile } from './user-file.ts';
+
+export const symbolsOption = {
+  type: 'list',
+  value: 'FILE[@ADDRESS]',
+  describe: 'ELF file with symbols, moved so that it begins at the address; may be given more than once',
+} as const;
+
+/** Opens the files that `--symbols` names. */
+export function openSymbols(words: readonly string[]): Symbols {
+  const symbols = new Symbols();
+  for (const word of words) {
+    const [, path, address] = /^(.*?)(?:@(0x[0-9a-f]+|\d+))?$/is.exec(word)!;
+    const file = openUserFile('--symbols', path);
+    const symbolFile = new SymbolFile({ name: path, bytes: file.bytes, read: file.read });
+    if (symbolFile.info.units.length === 0 && !symbolFile.symbols) {
+      throw new UserError(
+        `--symbols ${path}: has neither debug information nor a symbol table; give an unstripped file`,
+      );
+    }
+    const bias = address === undefined ? 0n : BigInt(address) - symbolFile.elf.lowest;
+    symbols.add(symbolFile, { bias: BigInt.asUintN(64, bias) });
+  }
+  return symbols;
+}
+
+/** Frames shown of each stack. */
+const FRAMES_MAX = 100;
+
+/** The stack of a hart as it is, from the innermost frame out. */
+export function backtrace(symbols: Symbols, machine: VirtMachine, hart: number): Frame[] {
+  const context = { symbols, memory: hartMemory(machine, hart) };
+  const stack: Frame[] = [];
+  for (const frame of frames(context, hartRegisters(machine, hart))) {
+    stack.push(frame);
+    if (stack.length === FRAMES_MAX) break;
+  }
+  return stack;
+}
+
+/** A frame as JSON tells it. */
+export function frameValue(frame: Frame) {
+  const { machine, name, location, inlined } = frame;
+  return { pc: machine.pc, function: name, offset: offsetOf(frame), inlined, location };
+}
+
+/** How far into its function, as the symbol table has it, the frame's pc is. */
+function offsetOf({ machine, symbolised }: Frame): bigint | null {
+  return symbolised?.symbol ? symbolised.symbol.offset + (machine.pc - machine.address) : null;
+}
+
+export function backtraceText(stack: readonly Frame[]): string {
+  return stack
+    .map((frame, i) => {
+      const { location, machine, inlined, name } = frame;
+      const into = offsetOf(frame);
+      const offset = into !== null && !inlined ? `+${hex(into, 1)}` : '';
+      const place = location ? `  ${location.path}:${location.line}` : '';
+      const how = inlined ? '  (inlined)' : machine.method === 'trap frame' && leads(stack, i) ? '  (interrupted)' : '';
+      return `  #${String(i).padEnd(3)}${hex(machine.pc)}  ${name}${offset}${place}${how}`;
+    })
+    .join('\n');
+}
+
+/** Whether a frame is the first of those that share the machine's one. */
+function leads(stack: readonly Frame[], i: number): boolean {
+  return i === 0 || stack[i - 1].machine !== stack[i].machine;
+}
