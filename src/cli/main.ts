@@ -43,6 +43,10 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     describe: 'make a trace whole that was cut off (killed recording, full disk) or damaged',
     load: async () => (await import('./repair.ts')).repairCommand,
   },
+  thin: {
+    describe: 'write a trace anew with fewer checkpoints, the sparser the older they are',
+    load: async () => (await import('./thin.ts')).thinCommand,
+  },
   demo: {
     describe: 'hunt a bug of the embedded guest that shows in some runs only',
     load: async () => (await import('./demo.ts')).demoCommand,

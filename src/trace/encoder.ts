@@ -115,6 +115,12 @@ export class TraceEncoder {
     this.#counts.console += count;
   }
 
+  /** A chunk of events of another trace, as it is. */
+  copy(type: 'inputs' | 'journal' | 'console', raw: Uint8Array, chunk: { count: number; first: number; last: number }) {
+    this.#chunk(type, raw, chunk.count, chunk.first, chunk.last);
+    this.#counts[type] += chunk.count;
+  }
+
   /** Contents that a checkpoint at this position will be the first to name, numbered in the order of the file. */
   contents(position: number, contents: Uint8Array) {
     assert(contents.length % PAGE_BYTES === 0, `${contents.length} bytes of page contents`);
@@ -163,6 +169,12 @@ export class TraceEncoder {
     this.#chunk('checkpoint', encode('Checkpoint', record), 1, position, position);
     this.#checkpoints.push(record);
     this.#commit({ position, timeNs });
+  }
+
+  /** Whether as many events have been written as a checkpoint of another trace has before it. */
+  holds({ inputsBefore, journalBefore, consoleBefore }: CheckpointRecord): boolean {
+    const { inputs, journal, console } = this.#counts;
+    return inputs === inputsBefore && journal === journalBefore && console === consoleBefore;
   }
 
   mark(mark: Mark) {

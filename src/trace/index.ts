@@ -10,4 +10,5 @@ export { JOURNAL_KINDS, type JournalEntry, type JournalKind } from './journal.ts
 export { type CheckpointInfo, type ReaderOptions, TraceReader, type TraceStatistics } from './reader.ts';
 export { type Repair, repair } from './repair.ts';
 export type { EndReason, MachineDescription, Mark, TraceEnd, TraceHeader } from './schema.ts';
+export { type Thinned, thin } from './thin.ts';
 export { type ClosedTrace, TraceWriter, type WriterOptions } from './writer.ts';

@@ -228,6 +228,11 @@ export class TraceReader {
     return this.#catalog.chunks;
   }
 
+  /** The raw data of one of them. */
+  payload(chunk: PlacedChunk): Uint8Array {
+    return this.#guard(chunk, () => this.#load(chunk, false));
+  }
+
   /** Counts for a person; reads all inputs and the whole journal. */
   statistics(): TraceStatistics {
     const statistics: TraceStatistics = {

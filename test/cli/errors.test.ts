@@ -212,6 +212,10 @@ test('an output that exists or cannot be made', async () => {
     precious,
   );
   await refused(/precious exists/, 'repair', trace, '-o', precious);
+  await refused(/precious exists/, 'thin', trace, '-o', precious);
+  await refused(/good\.trace is the trace itself/, 'thin', trace, '-o', trace, '--force');
+  await refused(/--output \(-o\) is missing/, 'thin', trace);
+  await refused(/--spacing 0: a whole number/, 'thin', trace, '--spacing', '0', '-o', OUT);
   await refused(/good\.trace is the trace itself/, 'repair', trace, '-o', trace);
   await refused(
     /cannot write .*out\.trace: no such file or folder\n/,
