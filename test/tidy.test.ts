@@ -14,9 +14,10 @@ const LAYERS: Record<string, readonly string[]> = {
   trace: ['base', 'vmm'],
   recorder: ['base', 'vmm', 'trace'],
   replay: ['base', 'vmm', 'trace', 'recorder'],
-  gdb: ['base'],
   symbols: ['base'],
-  cli: ['base', 'vmm', 'trace', 'recorder', 'replay', 'symbols'],
+  debugger: ['base', 'vmm', 'trace', 'recorder', 'replay'],
+  gdb: ['base', 'debugger'],
+  cli: ['base', 'vmm', 'trace', 'recorder', 'replay', 'debugger', 'symbols'],
 };
 
 interface Source {

@@ -10,7 +10,7 @@ import { AssertionError, assert, UserError } from '../base/assert.ts';
 import { Random } from '../base/random.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
 import { Session, type SessionEnd } from '../recorder/session.ts';
-import { Replayer } from '../replay/replayer.ts';
+import { Timeline } from '../replay/timeline.ts';
 import { digestOf, verify } from '../replay/verify.ts';
 import { type MachineDescription, TraceReader, TraceWriter } from '../trace/index.ts';
 import type { InputSource } from '../vmm/inputs.ts';
@@ -144,8 +144,8 @@ function tell(path: string): void {
   const digests = [1, 2].map((time) => {
     const began = performance.now();
     const { steps, digests: compared, journalEntries } = verify(trace);
-    const replayer = new Replayer(trace, trace.replayableTo);
-    const digest = digestText(digestOf(replayer.machine));
+    const timeline = new Timeline(trace, { at: trace.replayableTo });
+    const digest = digestText(digestOf(timeline.machine));
     const ms = performance.now() - began;
     console.log(
       `  replay ${time}: ${count(steps)} steps, ${compared} recorded digests and ${journalEntries} journal entries equal, ` +
@@ -157,15 +157,15 @@ function tell(path: string): void {
 
   const position = panicPosition(trace);
   const began = performance.now();
-  const replayer = new Replayer(trace, position);
-  const { machine } = replayer;
+  const timeline = new Timeline(trace, { at: position });
+  const { machine } = timeline;
   const ms = (performance.now() - began).toFixed(0);
   console.log(
     `\nThe moment of the panic, position ${count(position)} (${seconds(machine.clock.now())} of guest time), reached in ${ms} ms:\n`,
   );
   console.log(hartText(machine, machine.currentHart, false, openSymbols([KERNEL])));
   console.log(
-    `\nand the console at the end:\n${consoleTail(trace, replayer.end, 8)
+    `\nand the console at the end:\n${consoleTail(trace, timeline.end, 8)
       .map((line) => `  ${line}`)
       .join('\n')}`,
   );

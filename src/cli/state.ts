@@ -1,5 +1,5 @@
 /** `chronovisor state`: the machine at any position of a trace. */
-import { Replayer } from '../replay/replayer.ts';
+import { Timeline } from '../replay/timeline.ts';
 import { digestOf } from '../replay/verify.ts';
 import type { Symbols } from '../symbols/index.ts';
 import type { TraceReader } from '../trace/index.ts';
@@ -33,9 +33,9 @@ export const stateCommand = command(
         : [parseWhole('--hart', args.hart, 0, hartCount - 1)];
     const symbols = openSymbols(args.symbols);
     const started = performance.now();
-    const replayer = new Replayer(trace, position);
+    const timeline = new Timeline(trace, { at: position });
     const seekMs = performance.now() - started;
-    const { machine } = replayer;
+    const { machine } = timeline;
     const console_ = consoleTail(trace, position, lines);
     if (args.json) {
       const state = {
@@ -52,7 +52,7 @@ export const stateCommand = command(
       console.log(JSON.stringify(state, jsonValue, 2));
       return;
     }
-    console.log(`position ${count(position)} of ${count(replayer.end)}, ${seconds(machine.clock.now())} of guest time`);
+    console.log(`position ${count(position)} of ${count(timeline.end)}, ${seconds(machine.clock.now())} of guest time`);
     console.log(`digest ${digestText(digestOf(machine))}, reached in ${seekMs.toFixed(0)} ms`);
     for (const hart of harts) console.log(`\n${hartText(machine, hart, args.float, symbols)}`);
     for (const { file } of symbols.modules)

@@ -3,7 +3,7 @@ import { UserError } from '../base/assert.ts';
 import { StateReader, type StateValue } from '../base/state.ts';
 import type { TraceReader } from '../trace/index.ts';
 import { PAGE_BYTES, RAM_BASE } from '../vmm/layout.ts';
-import { Replayer } from './replayer.ts';
+import { Timeline } from './timeline.ts';
 import { digestOf } from './verify.ts';
 
 export interface Difference {
@@ -19,7 +19,7 @@ const DETAILS_MAX = 64;
 const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i]);
 
 export function diff(a: TraceReader, b: TraceReader, progress?: (low: number, high: number) => void): Difference {
-  const [left, right] = [new Replayer(a), new Replayer(b)];
+  const [left, right] = [new Timeline(a), new Timeline(b)];
   const common = Math.min(left.end, right.end);
   const equalAt = (position: number) => {
     left.seek(position);
@@ -57,7 +57,7 @@ export function diff(a: TraceReader, b: TraceReader, progress?: (low: number, hi
   return { position: high, common, details: compareStates(left, right) };
 }
 
-function compareStates(left: Replayer, right: Replayer): Difference['details'] {
+function compareStates(left: Timeline, right: Timeline): Difference['details'] {
   const details: { name: string; a: string; b: string }[] = [];
   const [a, b] = [left, right].map((r) => {
     const { snapshot } = r.machine.snapshot();

@@ -10,8 +10,12 @@ import type { MachineSnapshot, ResetState } from '../vmm/machine.ts';
 import type { PageSnapshot } from '../vmm/pages.ts';
 import { buildVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
 
-/** In-memory states kept for coming back to, beside the one that the last load left. */
-const SNAPSHOTS_MAX = 48;
+/** A state kept in memory; release its pages when it is no longer needed. */
+export interface SavedState {
+  readonly snapshot: MachineSnapshot;
+  /** Inputs of the trace that it contains. */
+  readonly inputsBefore: number;
+}
 
 interface Timed<T> {
   readonly position: number;
@@ -30,9 +34,8 @@ export class Replayer {
   #base: PageSnapshot | null = null;
   /** The checkpoint at which it was taken. */
   #loaded = -1;
-  readonly #snapshots = new Map<number, { snapshot: MachineSnapshot; inputsBefore: number }>();
 
-  /** Begins at a position, 0 if none is given. */
+  /** Begins at the last checkpoint at or before a position. */
   constructor(trace: TraceReader, position = 0) {
     this.trace = trace;
     this.end = trace.replayableTo;
@@ -56,9 +59,8 @@ export class Replayer {
     this.machine = buildVirt({ ...trace.header.machine, rtcOffsetNs: trace.header.machine.rtcOffsetNs }, source);
     this.#refs = new Int32Array(this.machine.pages.count).fill(ABSENT);
     this.machine.reset = resetStateOf(trace);
-    this.#check(position);
+    this.check(position);
     this.load(this.checkpointBefore(position));
-    this.runTo(position);
   }
 
   get position(): number {
@@ -78,38 +80,38 @@ export class Replayer {
     return checkpoints[low];
   }
 
-  /** Moves to a position, from wherever that is quickest. */
-  seek(position: number): void {
-    this.#check(position);
-    const checkpoint = this.checkpointBefore(position);
-    if (this.position > position || this.position < checkpoint.position) this.load(checkpoint);
-    this.runTo(position);
-  }
-
-  #check(position: number): void {
+  /** A position of the recording, or an error that says which there are. */
+  check(position: number): void {
     if (position < 0 || position > this.end || !Number.isSafeInteger(position)) {
       throw new UserError(`${this.trace.name}: position ${position} is outside the recording (0 to ${this.end})`);
     }
   }
 
-  /** Puts the machine into the state of a checkpoint. */
+  /** Puts the machine into the state of a checkpoint, from the trace. */
   load(checkpoint: CheckpointInfo): void {
-    const known = this.#snapshots.get(checkpoint.position);
-    if (known) {
-      this.machine.restore(known.snapshot);
-    } else {
-      this.#loadPages(checkpoint);
-      this.machine.restoreState(this.trace.state(checkpoint));
-      const { snapshot } = this.machine.snapshot();
-      this.#keep(snapshot, checkpoint);
-      if (this.#base) this.machine.pages.release(this.#base);
-      this.#base = this.machine.pages.hold(snapshot.pages);
-    }
+    this.#loadPages(checkpoint);
+    this.machine.restoreState(this.trace.state(checkpoint));
+    const { snapshot } = this.machine.snapshot();
+    if (this.#base) this.machine.pages.release(this.#base);
+    this.#base = snapshot.pages;
     this.#inputsFrom(checkpoint.inputsBefore);
   }
 
-  /** Runs forward to a position, entering the inputs on the way; the machine's own stop ends it early. */
-  runTo(position: number): void {
+  /** The state as it is now, to come back to. */
+  save(): SavedState {
+    return { snapshot: this.machine.snapshot().snapshot, inputsBefore: this.#inputsTaken };
+  }
+
+  restore(saved: SavedState): void {
+    this.machine.restore(saved.snapshot);
+    if (saved.inputsBefore !== this.#inputsTaken) this.#inputsFrom(saved.inputsBefore);
+  }
+
+  /**
+   * Runs forward to a position, entering the inputs on the way. False if it has not come there, because somebody made the machine stop;
+   * the machine's own stop ends a recording, and so counts as its end.
+   */
+  runTo(position: number): boolean {
     while (this.position < position || this.#pushed.at(this.position)) {
       for (;;) {
         const input = this.#pushed.at(this.position);
@@ -118,17 +120,20 @@ export class Replayer {
         this.#pushed.next();
         this.machine.input(input);
       }
-      if (this.position === position) return;
+      if (this.position === position) return true;
+      assert(this.#pushed.position > this.position, 'no input is left behind');
       const result = this.machine.run(Math.min(position, this.#pushed.position));
       if (result.kind === 'stopped') {
         if (this.position < position) this.#stoppedEarly(position);
-        return;
+        return true;
       }
+      if (result.kind !== 'idle' && result.kind !== 'position') return false;
       if (result.kind === 'idle' && !this.#pushed.at(this.position)) {
         if (result.untilNs === Number.POSITIVE_INFINITY) this.#waitsForever();
         this.machine.skipIdle(result.untilNs);
       }
     }
+    return true;
   }
 
   /** At a checkpoint's position: brings the machine to the very state that the checkpoint holds. */
@@ -187,16 +192,9 @@ export class Replayer {
     return wanted;
   }
 
-  #keep(snapshot: MachineSnapshot, checkpoint: CheckpointInfo): void {
-    if (this.#snapshots.size >= SNAPSHOTS_MAX) {
-      const victim = mostExpendable(
-        [...this.#snapshots.keys()].sort((a, b) => a - b),
-        snapshot.position,
-      );
-      this.machine.pages.release(this.#snapshots.get(victim)!.snapshot.pages);
-      this.#snapshots.delete(victim);
-    }
-    this.#snapshots.set(checkpoint.position, { snapshot, inputsBefore: checkpoint.inputsBefore });
+  /** Every input before this number has been entered, and none of the others: those of one half of the door lie between. */
+  get #inputsTaken(): number {
+    return Math.min(this.#pushed.number, this.#pulled.number);
   }
 
   #inputsFrom(number: number): void {
@@ -248,25 +246,6 @@ function resetStateOf(trace: TraceReader): ResetState {
   };
 }
 
-/**
- * Of positions in order, the one that is missed least: where the neighbours are close to each other, measured by how far away from
- * `here` they are. So states lie dense around the present and thin out with distance.
- */
-export function mostExpendable(positions: readonly number[], here: number): number {
-  let best = positions[0];
-  let least = Number.POSITIVE_INFINITY;
-  positions.forEach((position, i) => {
-    const before = positions[i - 1] ?? 0;
-    const after = positions[i + 1] ?? position;
-    const worth = (after - before) / (Math.abs(position - here) + 1);
-    if (worth < least) {
-      least = worth;
-      best = position;
-    }
-  });
-  return best;
-}
-
 const PULLED = new Set(['entropy', 'block']);
 const isPulled = (input: TimedInput['input']): input is PulledInput => PULLED.has(input.kind);
 const isPushed = (input: TimedInput['input']): input is PushedInput => !PULLED.has(input.kind);
@@ -287,9 +266,9 @@ class Lookahead<T extends TimedInput['input']> {
     this.next();
   }
 
-  /** Number of the next input among all inputs of the trace. */
+  /** Number of the next input among all inputs of the trace; after the last, how many there are. */
   get number(): number {
-    return this.#read - 1;
+    return this.#head ? this.#read - 1 : this.#read;
   }
 
   /** Position of the next input; Infinity after the last. */

@@ -22,6 +22,9 @@ export class FramePool {
     this.#memory = new Uint8Array(memory.buffer);
   }
 
+  /** Frames that there can be. */
+  readonly capacity = SLOTS;
+
   /** Frames in use. */
   get used(): number {
     return this.#frames - 1 - this.#freeFrames.length;

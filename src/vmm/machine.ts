@@ -23,6 +23,8 @@ export type RunResult =
   | { kind: 'stopped'; request: StopRequest }
   /** Somebody asked for it with `pause`. */
   | { kind: 'paused' }
+  /** `turn` wanted it, before the hart's step. */
+  | { kind: 'turn' }
   /** The listener of a probe asked for it (see probes.ts). */
   | { kind: 'probe' }
   /** No hart is runnable until virtual time `untilNs` (Infinity: until an input comes). */
@@ -91,6 +93,8 @@ export class Machine<P extends Processor = Processor> {
   events: MachineEvents = {};
   /** Longest slice, in steps; tests shuffle it, results must not depend on it. */
   sliceSteps = SLICE_STEPS_MAX;
+  /** Hears which hart steps next, at least whenever it is another one; true makes `run` return first. */
+  turn: ((hart: number) => boolean) | null = null;
   readonly #digester: Digester;
   readonly #view: DataView;
   readonly #quantum: number;
@@ -159,6 +163,7 @@ export class Machine<P extends Processor = Processor> {
       if (this.#stop) return { kind: 'stopped', request: this.#stop };
       const othersRunnable = this.#chooseHart();
       if (othersRunnable === null) return { kind: 'idle', untilNs: this.#nextDeadline() };
+      if (this.turn?.(this.#hart)) return { kind: 'turn' };
       const next = this.clock.positionAt(deadline);
       const turnLeft = othersRunnable ? this.#quantum - ((this.position - this.#turnStart) % this.#quantum) : Infinity;
       // What alarms and inputs have done is reported with the step that they precede.

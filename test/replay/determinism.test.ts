@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
 import { Replayer } from '../../src/replay/replayer.ts';
+import { Timeline } from '../../src/replay/timeline.ts';
 import { digestOf, verify } from '../../src/replay/verify.ts';
 import { TraceReader } from '../../src/trace/index.ts';
 import { needGuest, scratch } from '../support/guests.ts';
@@ -86,14 +87,14 @@ function seeksAgree(trace: TraceReader, seed: number, points: number, seeks: num
   const random = new Random(seed);
   const positions = scattered(trace, random, points);
   const expected = digestsAlong(trace, positions, () => slice(random));
-  const replayer = new Replayer(trace);
+  const timeline = new Timeline(trace);
   for (let i = 0; i < seeks; i++) {
-    const from = replayer.position;
+    const from = timeline.position;
     const to = random.pick(positions);
-    replayer.machine.sliceSteps = slice(random);
-    replayer.seek(to);
-    assert.equal(replayer.position, to);
-    assert.equal(hex(digestOf(replayer.machine)), expected.get(to), `seed ${seed}: seek from ${from} to ${to}`);
+    timeline.machine.sliceSteps = slice(random);
+    timeline.seek(to);
+    assert.equal(timeline.position, to);
+    assert.equal(hex(digestOf(timeline.machine)), expected.get(to), `seed ${seed}: seek from ${from} to ${to}`);
   }
 }
 

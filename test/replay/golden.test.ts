@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Random } from '../../src/base/random.ts';
 import { Replayer } from '../../src/replay/replayer.ts';
+import { Timeline } from '../../src/replay/timeline.ts';
 import { digestOf, verify } from '../../src/replay/verify.ts';
 import { FORMAT_VERSION, TraceReader } from '../../src/trace/index.ts';
 
@@ -43,7 +44,7 @@ for (const file of traces) {
       straight.runTo(position);
       expected.set(position, Buffer.from(digestOf(straight.machine)).toString('hex'));
     }
-    const seeking = new Replayer(trace);
+    const seeking = new Timeline(trace);
     seeking.machine.cpu.jit.hotAfter = 2;
     for (let i = 0; i < 40; i++) {
       const position = random.pick(positions);

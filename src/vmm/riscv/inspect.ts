@@ -5,28 +5,49 @@ import { type Disassembly, disassemble } from './disassembler.ts';
 import { PRIV } from './hart.ts';
 import type { VirtMachine } from './virt.ts';
 
-/** Physical address of a virtual one as the hart's page tables have it now; null where nothing is mapped. */
-export function translate(machine: VirtMachine, hart: number, address: bigint): bigint | null {
-  const { cpu } = machine;
-  const satp = cpu.get(hart, 'satp');
+/** What page tables say of a virtual address. */
+export interface Walk {
+  /** Null where nothing is mapped. */
+  readonly physical: bigint | null;
+  /** Physical addresses of the page table entries that were read, from the root on. */
+  readonly entries: readonly bigint[];
+}
+
+/** Walks the page tables of a value of satp (privileged specification, 12.3 to 12.5); no permissions are looked at. */
+export function walk(machine: VirtMachine, satp: bigint, address: bigint): Walk {
   const mode = Number(satp >> 60n);
-  if (cpu.get32(hart, 'privilege') === PRIV.M || mode === 0) return address;
-  const levels = mode - 5;
-  let table = (satp & ((1n << 44n) - 1n)) << 12n;
-  for (let level = levels - 1; level >= 0; level--) {
+  if (mode === 0) return { physical: address, entries: [] };
+  const entries: bigint[] = [];
+  let table = (satp & PPN_MASK) << 12n;
+  for (let level = mode - 6; level >= 0; level--) {
     const shift = BigInt(12 + 9 * level);
-    const bytes = readPhysical(machine, table + ((address >> shift) & 511n) * 8n, 8);
-    if (!bytes) return null;
+    const entry = table + ((address >> shift) & 511n) * 8n;
+    const bytes = readPhysical(machine, entry, 8);
+    if (!bytes) break;
+    entries.push(entry);
     const pte = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-    if (!(pte & 1n)) return null;
-    const base = ((pte >> 10n) & ((1n << 44n) - 1n)) << 12n;
+    if (!(pte & 1n)) break;
+    const base = ((pte >> 10n) & PPN_MASK) << 12n;
     if (pte & 10n) {
       const mask = (1n << shift) - 1n;
-      return (base & ~mask) | (address & mask);
+      return { physical: (base & ~mask) | (address & mask), entries };
     }
     table = base;
   }
-  return null;
+  return { physical: null, entries };
+}
+
+/** Physical page number: the low 44 bits of satp, and of a page table entry after its flags. */
+export const PPN_MASK = (1n << 44n) - 1n;
+
+/** The value of satp by which a hart translates now: 0, which is no translation, in machine mode. */
+export function activeSatp(machine: VirtMachine, hart: number): bigint {
+  return machine.cpu.get32(hart, 'privilege') === PRIV.M ? 0n : machine.cpu.get(hart, 'satp');
+}
+
+/** Physical address of a virtual one as the hart's page tables have it now; null where nothing is mapped. */
+export function translate(machine: VirtMachine, hart: number, address: bigint): bigint | null {
+  return walk(machine, activeSatp(machine, hart), address).physical;
 }
 
 /** RAM at a physical address; null where the range leaves RAM. */

@@ -1,0 +1,494 @@
+/**
+ * The engine behind a session: one timeline, its stops, and the threads that search it. It serves one request after the other; while one takes
+ * long it lets the event loop have its turn between spells, so that a cancel is heard.
+ */
+import { UserError } from '../base/assert.ts';
+import { ConsoleLog } from '../replay/console-log.ts';
+import { compileExpression } from '../replay/expression.ts';
+import { Pool } from '../replay/pool.ts';
+import { type ScanRow, scan, watch } from '../replay/scan.ts';
+import { byStepDescending, search } from '../replay/search.ts';
+import type { Hit, StopSpec } from '../replay/stop-spec.ts';
+import { Timeline, type Travel } from '../replay/timeline.ts';
+import { checkStop, type NumberedStop, placed, Watcher } from '../replay/watcher.ts';
+import type { TraceReader } from '../trace/index.ts';
+import { RAM_BASE } from '../vmm/layout.ts';
+import { translate } from '../vmm/riscv/inspect.ts';
+import { Bookmarks } from './bookmarks.ts';
+import { consoleHits, withoutConsole } from './console-stops.ts';
+import { hartRegisters, hartState, readMemory } from './look.ts';
+import type {
+  Bookmark,
+  Direction,
+  HartRegisters,
+  HartState,
+  MemoryRequest,
+  MemoryResult,
+  Progress,
+  QueryRow,
+  QuerySpec,
+  RunOptions,
+  SessionInfo,
+  StepOptions,
+  StopEvent,
+  StopInfo,
+  StopReason,
+} from './session.ts';
+import { callLength, isReturn, spaceOf, stepBack, stepForward } from './travels.ts';
+
+export interface EngineOptions {
+  /** Bytes of guest memory and kept states, of all threads together. */
+  readonly memoryBudget: number;
+  /** Threads that search. */
+  readonly workers: number;
+}
+
+/** What a running request is told, and tells. */
+export interface Task {
+  readonly cancelled: boolean;
+  progress(progress: Progress): void;
+}
+
+/** Without the parts of `Control`, which stay on the asking side. */
+export type Plain<T> = Omit<T, 'signal' | 'progress'>;
+
+class Cancelled extends Error {}
+
+/** Turns of the event loop are given at least so often, in ms. */
+const BREATH_MS = 10;
+/** Going back, stretches so long before now are looked through here, one after the other, before threads look through the rest. */
+const NEAR = [2 ** 12, 2 ** 16, 2 ** 20, 2 ** 24];
+/** Hits that a search keeps at a time. */
+const KEEP_MAX = 10_000;
+
+export class Engine {
+  /** Stands where the session stands whenever no request is being served. */
+  readonly timeline: Timeline;
+  readonly #trace: TraceReader;
+  readonly #pool: Pool;
+  readonly #bookmarks: Bookmarks;
+  readonly #stops = new Map<number, { spec: StopSpec; enabled: boolean; hits: number }>();
+  #nextStop = 1;
+  #console: ConsoleLog | null = null;
+  #breathed = performance.now();
+  #last: StopEvent | null = null;
+
+  constructor(trace: TraceReader, path: string, { memoryBudget, workers }: EngineOptions) {
+    this.#trace = trace;
+    // Half for the timeline, which keeps many states; a searching thread keeps few.
+    this.timeline = new Timeline(trace, { memoryBudget: memoryBudget / 2 });
+    this.#pool = new Pool({ path, size: workers, memoryBudget: memoryBudget / 2 / workers });
+    this.#bookmarks = new Bookmarks(path);
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  info(): SessionInfo {
+    const { machine } = this.#trace.header;
+    return {
+      trace: this.#trace.name,
+      harts: machine.harts,
+      ramBase: BigInt(RAM_BASE),
+      ramBytes: machine.memoryBytes,
+      end: this.timeline.end,
+      live: false,
+      console: machine.console,
+    };
+  }
+
+  where(): StopEvent {
+    return this.#last ?? this.#event('done', []);
+  }
+
+  async seek(position: number, task: Task): Promise<StopEvent> {
+    return this.#move(async () => {
+      await this.#drive(this.timeline.travel(position), task, this.timeline.position, position);
+      return this.#event('done', []);
+    });
+  }
+
+  async step(options: Plain<StepOptions>, task: Task): Promise<StopEvent> {
+    return this.#move(() => this.#step(options, task));
+  }
+
+  async run({ direction, until = [], untilOnly = false, limit }: Plain<RunOptions>, task: Task): Promise<StopEvent> {
+    const stops = untilOnly ? [] : this.#enabled();
+    until.forEach((spec, i) => {
+      checkStop(spec, this.timeline.machine.cpu.harts);
+      stops.push({ id: -1 - i, spec: placed(spec, this.timeline.machine) });
+    });
+    return this.#move(() => this.#run(direction, stops, limit, task));
+  }
+
+  harts(): HartState[] {
+    const { machine } = this.timeline;
+    return Array.from({ length: machine.cpu.harts }, (_, hart) => hartState(machine, hart));
+  }
+
+  registers(hart: number): HartRegisters {
+    return hartRegisters(this.timeline.machine, this.#checkHart(hart));
+  }
+
+  memory(request: MemoryRequest): MemoryResult {
+    return readMemory(this.timeline.machine, request);
+  }
+
+  translate(hart: number, address: bigint): bigint | null {
+    return translate(this.timeline.machine, this.#checkHart(hart), address);
+  }
+
+  evaluate(hart: number, expression: string): bigint | null {
+    return compileExpression(expression)(this.timeline.machine, this.#checkHart(hart));
+  }
+
+  console(bytesMax: number): Uint8Array {
+    return this.#consoleLog().before(this.timeline.position, bytesMax);
+  }
+
+  addStop(spec: StopSpec): number {
+    checkStop(spec, this.timeline.machine.cpu.harts);
+    const bound = placed(spec, this.timeline.machine);
+    // A register that cannot be watched is refused here, not in the middle of a run.
+    const watcher = new Watcher(this.timeline.machine, [{ id: 1, spec: bound }]);
+    watcher.arm(() => false);
+    watcher.disarm();
+    const id = this.#nextStop++;
+    this.#stops.set(id, { spec: bound, enabled: true, hits: 0 });
+    return id;
+  }
+
+  removeStop(id: number): void {
+    this.#stop(id);
+    this.#stops.delete(id);
+  }
+
+  enableStop(id: number, enabled: boolean): void {
+    this.#stop(id).enabled = enabled;
+  }
+
+  stops(): StopInfo[] {
+    return [...this.#stops].map(([id, stop]) => ({ id, ...stop }));
+  }
+
+  bookmarks(): Bookmark[] {
+    return this.#bookmarks.list();
+  }
+  setBookmark(bookmark: Bookmark): void {
+    if (bookmark.position < 0 || bookmark.position > this.timeline.end || !Number.isSafeInteger(bookmark.position)) {
+      throw new UserError(`bookmark ${bookmark.name}: a position from 0 to ${this.timeline.end} is needed`);
+    }
+    this.#bookmarks.set(bookmark);
+  }
+  removeBookmark(name: string): void {
+    this.#bookmarks.remove(name);
+  }
+
+  /** Rows in batches, in the order asked for. */
+  async *query(spec: QuerySpec, task: Task): AsyncGenerator<readonly QueryRow[], void> {
+    if (spec.kind === 'calls') throw new UserError('calls: not there yet');
+    const { stop, print = [] } = spec;
+    const [from, to] = this.#range(spec);
+    const newest = spec.newestFirst ?? false;
+    checkStop(stop, this.timeline.machine.cpu.harts);
+    for (const text of print) compileExpression(text);
+    let left = spec.limit ?? Number.POSITIVE_INFINITY;
+    const take = (rows: readonly ScanRow[]) => {
+      const taken = rows.slice(0, left);
+      left -= taken.length;
+      return taken;
+    };
+    if (stop.kind === 'console' || stop.kind === 'panic') {
+      const hits = consoleHits(this.#consoleLog(), [{ id: 0, spec: stop }], from, to);
+      const rows = hits.map((hit) => ({ hit, timeNs: 0, values: print.map(() => null) }));
+      yield take(newest ? byStepDescending(rows) : rows);
+      return;
+    }
+    const request = {
+      ...{ from, to, print, keep: Math.min(KEEP_MAX, left) },
+      stops: [{ id: 0, spec: placed(stop, this.timeline.machine) }],
+      order: newest ? ('newest' as const) : ('oldest' as const),
+    };
+    for await (const rows of this.#search(request, task)) {
+      yield take(rows);
+      if (left === 0) return;
+    }
+  }
+
+  #range({ from = 0, to = this.timeline.end }: QuerySpec): [from: number, to: number] {
+    for (const position of [from, to]) {
+      if (!Number.isSafeInteger(position) || position < 0 || position > this.timeline.end) {
+        throw new UserError(`position ${position}: one from 0 to ${this.timeline.end} is needed`);
+      }
+    }
+    return [from, to];
+  }
+
+  #search(request: Parameters<typeof search>[2], task: Task) {
+    const { from, to } = request;
+    return search(this.#trace, this.#pool, request, {
+      cancelled: () => task.cancelled,
+      progress: (done, position) => task.progress({ position, from, to, done }),
+    });
+  }
+
+  /**
+   * A movement; what it leaves behind on the way is a state of its own. One that was cancelled, and one that failed, ends where it began.
+   */
+  async #move(action: () => Promise<StopEvent>): Promise<StopEvent> {
+    const from = this.timeline.position;
+    this.timeline.keep();
+    this.#last = null;
+    try {
+      const event = await action();
+      this.#count(event.hits);
+      this.#last = event;
+      return event;
+    } catch (error) {
+      // The state was kept a moment ago: this is quick.
+      for (const _ of this.timeline.travel(from, true));
+      if (!(error instanceof Cancelled)) throw error;
+      this.#last = this.#event('cancelled', []);
+      return this.#last;
+    }
+  }
+
+  async #drive<T>(travel: Travel<T>, task: Task, from: number, to: number): Promise<T> {
+    for (;;) {
+      const { done, value } = travel.next();
+      if (done) return value;
+      if (performance.now() - this.#breathed < BREATH_MS) continue;
+      const span = Math.abs(to - from) || 1;
+      task.progress({ position: value, from, to, done: Math.min(1, Math.abs(value - from) / span) });
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      this.#breathed = performance.now();
+      if (task.cancelled) {
+        travel.return(undefined as T);
+        throw new Cancelled();
+      }
+    }
+  }
+
+  async #run(
+    direction: Direction,
+    stops: readonly NumberedStop[],
+    limit: number | undefined,
+    task: Task,
+  ): Promise<StopEvent> {
+    return direction === 'forward'
+      ? this.#runForward(stops, Math.min(limit ?? this.timeline.end, this.timeline.end), task)
+      : this.#runBack(stops, Math.max(limit ?? 0, 0), task);
+  }
+
+  async #runForward(stops: readonly NumberedStop[], limit: number, task: Task): Promise<StopEvent> {
+    const timeline = this.timeline;
+    const from = timeline.position;
+    const ignored = new Ignored(stops);
+    const shown = consoleHits(this.#consoleLog(), stops, from, limit).find((hit) => ignored.wants(hit));
+    const to = shown ? shown.position + 1 : limit;
+    const hits: Hit[] = [];
+    const watcher = new Watcher(timeline.machine, withoutConsole(stops));
+    const points = new Set(stops.filter(({ spec }) => spec.kind === 'breakpoint').map(({ id }) => id));
+    let at: number | null = null;
+    if (to > from) {
+      const told = (hit: Hit) => {
+        if (!ignored.wants(hit)) return false;
+        hits.push(hit);
+        return true;
+      };
+      try {
+        const run = watcher.any ? watch(timeline, watcher, to, told, from) : timeline.runUntil(to);
+        if (await this.#drive(run, task, from, to)) at = timeline.position;
+      } catch (error) {
+        // Between two spells the machine is at a position like any other.
+        if (error instanceof Cancelled) return this.#event('cancelled', []);
+        throw error;
+      } finally {
+        watcher.disarm();
+      }
+    }
+    if (at === null && !shown) return this.#event(limit < timeline.end ? 'done' : 'end', []);
+    // What a stop leaves may have had the alarms of its position already: the position's own state is made anew.
+    const together = shown && (at === null || (at === to && !points.has(hits[0].stop)));
+    if (together) {
+      await this.#drive(timeline.travel(shown.position, true), task, from, to);
+      hits.push(this.#located(shown));
+    }
+    await this.#drive(timeline.travel(at ?? to, !together), task, from, to);
+    return this.#event('stop', hits);
+  }
+
+  async #runBack(stops: readonly NumberedStop[], limit: number, task: Task): Promise<StopEvent> {
+    const now = this.timeline.position;
+    const ignored = new Ignored(stops);
+    const keep = Math.min(KEEP_MAX, 1 + stops.reduce((n, { spec }) => n + (spec.ignore ?? 0), 0));
+    const replayed = withoutConsole(stops);
+    const shown = consoleHits(this.#consoleLog(), stops, limit, now).findLast((hit) => ignored.wants(hit));
+    const floor = shown?.position ?? limit;
+    const answer = (rows: readonly ScanRow[]) => {
+      const hits: Hit[] = [];
+      for (const { hit } of rows) {
+        if (hits.length > 0 && hit.position < hits[0].position) break;
+        if (ignored.wants(hit)) hits.push(hit);
+      }
+      return hits;
+    };
+    let hits: Hit[] = [];
+    let to = now;
+    for (const distance of replayed.length > 0 ? NEAR : []) {
+      const from = Math.max(floor, now - distance);
+      if (from >= to) break;
+      const near = scan(this.timeline, { from, to, stops: replayed, order: 'newest', keep, print: [] });
+      const { rows, resume } = await this.#drive(near, task, now, floor);
+      hits = answer(byStepDescending(rows));
+      to = resume ?? from;
+      if (hits.length > 0 || resume !== null) break;
+    }
+    if (hits.length === 0 && replayed.length > 0 && to > floor) {
+      const request = { from: floor, to, stops: replayed, order: 'newest' as const, keep, print: [] };
+      for await (const rows of this.#search(request, task)) {
+        hits = answer(rows);
+        if (hits.length > 0) break;
+      }
+      if (task.cancelled) throw new Cancelled();
+    }
+    const position = hits[0]?.position ?? floor;
+    await this.#drive(this.timeline.travel(position), task, now, position);
+    if (shown?.position === position) hits.push(this.#located(shown));
+    if (hits.length > 0) return this.#event('stop', hits);
+    return this.#event(position === 0 ? 'begin' : 'done', []);
+  }
+
+  async #step({ direction, hart, over = false, range, intoInterrupts = false, stops }: Plain<StepOptions>, task: Task) {
+    if (hart !== 'machine') this.#checkHart(hart);
+    const observed = (stops ?? (over || range !== undefined)) ? this.#enabled() : [];
+    for (;;) {
+      const event = await this.#stepOnce(direction, hart, over, intoInterrupts, observed, task);
+      if (event.reason !== 'done' || !range) return event;
+      const inside = event.pc >= range.start && event.pc < range.end;
+      if (!inside) return event;
+      const here = observed.filter(
+        ({ spec }) => spec.kind === 'breakpoint' && !spec.physical && spec.address === event.pc,
+      );
+      if (here.length > 0) {
+        const hits = here.map(({ id }) => ({ stop: id, position: event.position, hart: event.hart, pc: event.pc }));
+        return this.#event('stop', hits, event.hart);
+      }
+    }
+  }
+
+  async #stepOnce(
+    direction: Direction,
+    hart: number | 'machine',
+    over: boolean,
+    intoInterrupts: boolean,
+    stops: readonly NumberedStop[],
+    task: Task,
+  ): Promise<StopEvent> {
+    const timeline = this.timeline;
+    const { cpu } = timeline.machine;
+    const from = timeline.position;
+    const who = hart === 'machine' ? timeline.machine.currentHart : hart;
+    const [pc, sp] = [cpu.get(who, 'pc'), cpu.x(who, 2)];
+    const call = over && direction === 'forward' ? callLength(timeline, who, pc) : 0;
+    const travel = direction === 'forward' ? stepForward : stepBack;
+    const stepped = await this.#drive(travel(timeline, hart, intoInterrupts), task, from, timeline.end);
+    if (stepped === null) {
+      const [reason, position] = direction === 'forward' ? (['end', timeline.end] as const) : (['begin', 0] as const);
+      await this.#drive(timeline.travel(position), task, from, position);
+      return this.#event(reason, []);
+    }
+    const done = this.#event('done', [], stepped);
+    const beyond = (addresses: readonly bigint[], condition: string) => {
+      const space = spaceOf(timeline, stepped);
+      const until = addresses.map((address, i) => ({
+        id: -1 - i,
+        spec: {
+          kind: 'breakpoint',
+          address,
+          hart: stepped,
+          condition,
+          ...(space === undefined ? {} : { space }),
+        } as const,
+      }));
+      return this.#run(direction, [...stops, ...until], undefined, task);
+    };
+    let event = done;
+    if (call > 0 && stepped === who && done.pc !== pc + BigInt(call)) {
+      event = await beyond([pc + BigInt(call)], `sp >= ${sp}`);
+    } else if (over && direction === 'back' && isReturn(timeline, stepped, done.pc)) {
+      // The call is before the place to which the function returned.
+      const calls = [4n, 2n].filter((length) => callLength(timeline, stepped, pc - length) === Number(length));
+      if (calls.length > 0)
+        event = await beyond(
+          calls.map((length) => pc - length),
+          `sp == ${sp}`,
+        );
+    }
+    const own = event.hits.length > 0 && event.hits.every((hit) => hit.stop < 0);
+    return own ? { ...event, reason: 'done', hits: [] } : event;
+  }
+
+  #event(
+    reason: StopReason,
+    hits: readonly Hit[],
+    hart = hits[0]?.hart ?? this.timeline.machine.currentHart,
+  ): StopEvent {
+    const { machine, position } = this.timeline;
+    return { reason, position, timeNs: machine.clock.now(), hart, pc: machine.cpu.get(hart, 'pc'), hits };
+  }
+
+  /** What the console's log does not know of a hit: which hart's step it was, as far as the machine now tells. */
+  #located(hit: Hit): Hit {
+    const { machine } = this.timeline;
+    const hart = machine.currentHart;
+    return { ...hit, hart, pc: machine.cpu.get(hart, 'pc') };
+  }
+
+  #count(hits: readonly Hit[]): void {
+    for (const { stop: id } of hits) {
+      const stop = this.#stops.get(id);
+      if (!stop) continue;
+      stop.hits++;
+      if (stop.spec.once) this.#stops.delete(id);
+    }
+  }
+
+  #enabled(): NumberedStop[] {
+    return [...this.#stops].filter(([, { enabled }]) => enabled).map(([id, { spec }]) => ({ id, spec }));
+  }
+
+  #stop(id: number) {
+    const stop = this.#stops.get(id);
+    if (!stop) throw new UserError(`there is no stop ${id}`);
+    return stop;
+  }
+
+  #checkHart(hart: number): number {
+    const { harts } = this.timeline.machine.cpu;
+    if (!Number.isInteger(hart) || hart < 0 || hart >= harts)
+      throw new UserError(`hart ${hart}: one from 0 to ${harts - 1} is needed`);
+    return hart;
+  }
+
+  #consoleLog(): ConsoleLog {
+    this.#console ??= new ConsoleLog(this.#trace);
+    return this.#console;
+  }
+}
+
+/** How many hits of each stop are still to be passed over. */
+class Ignored {
+  readonly #left: Map<number, number>;
+
+  constructor(stops: readonly NumberedStop[]) {
+    this.#left = new Map(stops.map(({ id, spec }) => [id, spec.ignore ?? 0]));
+  }
+
+  wants(hit: Hit): boolean {
+    const left = this.#left.get(hit.stop) ?? 0;
+    if (left > 0) this.#left.set(hit.stop, left - 1);
+    return left === 0;
+  }
+}

@@ -1,0 +1,197 @@
+/** Opens a trace as a session: its engine runs in a thread of its own, and this side asks. */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { Divergence, UserError } from '../base/assert.ts';
+import { MEMORY_BUDGET_DEFAULT } from '../replay/timeline.ts';
+import type { EngineStart, FromEngine, ToEngine } from './protocol.ts';
+import type {
+  Bookmark,
+  Control,
+  DebugSession,
+  HartRegisters,
+  HartState,
+  MemoryRequest,
+  MemoryResult,
+  Progress,
+  QueryRow,
+  QuerySpec,
+  RunOptions,
+  SessionInfo,
+  StepOptions,
+  StopEvent,
+  StopInfo,
+  StopSpec,
+} from './session.ts';
+
+export interface OpenOptions {
+  /** Bytes of guest memory and kept states, of all threads together; 2 GiB without it. */
+  readonly memoryBudget?: number;
+  /** Threads that search; as many as the host has cores without it. */
+  readonly workers?: number;
+}
+
+/** A trace of a path, at its first position. A `UserError` says why it cannot be opened. */
+export async function openSession(path: string, options: OpenOptions = {}): Promise<DebugSession> {
+  const workerData: EngineStart = {
+    path,
+    options: {
+      memoryBudget: options.memoryBudget ?? MEMORY_BUDGET_DEFAULT,
+      workers: options.workers ?? availableParallelism(),
+    },
+  };
+  const session = new ThreadSession(new Worker(new URL('./engine-worker.js', import.meta.url), { workerData }));
+  await session.ready;
+  return session;
+}
+
+interface Call {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly progress: ((progress: Progress) => void) | undefined;
+  readonly rows: ((rows: readonly QueryRow[]) => void) | undefined;
+}
+
+class ThreadSession implements DebugSession {
+  readonly ready: Promise<void>;
+  readonly #worker: Worker;
+  readonly #calls = new Map<number, Call>();
+  #ids = 0;
+  #over: Error | null = null;
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+    this.ready = new Promise((resolve, reject) => {
+      worker.on('message', (message: FromEngine) => {
+        if (message.kind === 'ready') resolve();
+        else if (message.kind === 'failed' && message.id === null) reject(errorOf(message));
+        else this.#receive(message);
+      });
+      worker.on('error', (error) => {
+        reject(error);
+        this.#end(error);
+      });
+    });
+    worker.on('exit', () => this.#end(new Error('the session is closed')));
+  }
+
+  info = () => this.#call<SessionInfo>('info', []);
+  where = () => this.#call<StopEvent>('where', []);
+  seek = (position: number, control?: Control) => this.#call<StopEvent>('seek', [position], control);
+  step = ({ signal, progress, ...options }: StepOptions) =>
+    this.#call<StopEvent>('step', [options], { signal, progress });
+  run = ({ signal, progress, ...options }: RunOptions) => this.#call<StopEvent>('run', [options], { signal, progress });
+  harts = () => this.#call<HartState[]>('harts', []);
+  registers = (hart: number) => this.#call<HartRegisters>('registers', [hart]);
+  memory = (request: MemoryRequest) => this.#call<MemoryResult>('memory', [request]);
+  translate = (hart: number, address: bigint) => this.#call<bigint | null>('translate', [hart, address]);
+  evaluate = (hart: number, expression: string) => this.#call<bigint | null>('evaluate', [hart, expression]);
+  console = (bytesMax: number) => this.#call<Uint8Array>('console', [bytesMax]);
+  addStop = (spec: StopSpec) => this.#call<number>('addStop', [spec]);
+  removeStop = (id: number) => this.#call<void>('removeStop', [id]);
+  enableStop = (id: number, enabled: boolean) => this.#call<void>('enableStop', [id, enabled]);
+  stops = () => this.#call<StopInfo[]>('stops', []);
+  bookmarks = () => this.#call<Bookmark[]>('bookmarks', []);
+  setBookmark = (bookmark: Bookmark) => this.#call<void>('setBookmark', [bookmark]);
+  removeBookmark = (name: string) => this.#call<void>('removeBookmark', [name]);
+
+  async *query(spec: QuerySpec, control: Control = {}): AsyncGenerator<QueryRow, void> {
+    let batch: readonly QueryRow[] = [];
+    let wake = () => {};
+    let arrived = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    const { id, result } = this.#ask<null>('query', [spec], control, (rows) => {
+      batch = rows;
+      wake();
+    });
+    let over = false;
+    const ended = result.finally(() => {
+      over = true;
+    });
+    ended.catch(() => {});
+    try {
+      for (;;) {
+        await Promise.race([arrived, ended]);
+        if (batch.length === 0) {
+          await ended;
+          return;
+        }
+        const rows = batch;
+        batch = [];
+        arrived = new Promise((resolve) => {
+          wake = resolve;
+        });
+        yield* rows;
+        this.#send({ kind: 'more', id });
+      }
+    } finally {
+      if (!over) this.#send({ kind: 'cancel', id });
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#over) return;
+    await this.#call<void>('close', []);
+    await this.#worker.terminate();
+  }
+
+  #call<T>(method: string, args: readonly unknown[], control: Optional<Control> = {}): Promise<T> {
+    return this.#ask<T>(method, args, control).result;
+  }
+
+  #ask<T>(
+    method: string,
+    args: readonly unknown[],
+    { signal, progress }: Optional<Control>,
+    rows?: (rows: readonly QueryRow[]) => void,
+  ): { id: number; result: Promise<T> } {
+    const id = ++this.#ids;
+    const cancel = () => this.#send({ kind: 'cancel', id });
+    const result = new Promise<T>((resolve, reject) => {
+      if (this.#over) return reject(this.#over);
+      this.#calls.set(id, { resolve: resolve as Call['resolve'], reject, progress, rows });
+      this.#send({ kind: 'call', id, method, args });
+      if (signal?.aborted) cancel();
+      else signal?.addEventListener('abort', cancel, { once: true });
+    });
+    return { id, result: result.finally(() => signal?.removeEventListener('abort', cancel)) };
+  }
+
+  #send(message: ToEngine): void {
+    if (!this.#over) this.#worker.postMessage(message);
+  }
+
+  #receive(message: Exclude<FromEngine, { kind: 'ready' }>): void {
+    const call = this.#calls.get(message.id ?? 0);
+    if (!call) return;
+    switch (message.kind) {
+      case 'progress':
+        call.progress?.(message.progress);
+        return;
+      case 'rows':
+        call.rows?.(message.rows as readonly QueryRow[]);
+        return;
+      case 'result':
+        call.resolve(message.value);
+        break;
+      case 'failed':
+        call.reject(errorOf(message));
+        break;
+    }
+    this.#calls.delete(message.id ?? 0);
+  }
+
+  #end(error: Error): void {
+    this.#over ??= error;
+    for (const { reject } of this.#calls.values()) reject(this.#over);
+    this.#calls.clear();
+  }
+}
+
+type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
+
+function errorOf({ name, message }: { readonly name: string; readonly message: string }): Error {
+  if (name === 'UserError') return new UserError(message);
+  if (name === 'Divergence') return new Divergence(0, message);
+  return new Error(message);
+}

@@ -1,0 +1,80 @@
+/** What the guest's console showed, and when: read from the trace once, searched without replaying anything. */
+import type { TraceReader } from '../trace/index.ts';
+
+/** What kernels say when they fail. */
+const PANICS = ['Kernel panic - not syncing', 'Unable to handle kernel', 'kernel BUG at', '\npanic: '];
+
+export interface ConsoleMatch {
+  /** Position before the step that sent the last byte. */
+  readonly position: number;
+  readonly text: string;
+}
+
+export class ConsoleLog {
+  readonly #bytes: Buffer;
+  /** By run: offset of its first byte, and the position at which it was sent. */
+  readonly #offsets: number[] = [];
+  readonly #positions: number[] = [];
+
+  constructor(trace: TraceReader) {
+    const { console: device } = trace.header.machine;
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for (const run of trace.consoleOutput(0, trace.replayableTo)) {
+      if (run.device !== device) continue;
+      pieces.push(run.bytes);
+      this.#offsets.push(length);
+      this.#positions.push(run.position);
+      length += run.bytes.length;
+    }
+    this.#bytes = Buffer.concat(pieces);
+  }
+
+  /** The last bytes, at most so many, that had been sent when the machine came to a position. */
+  before(position: number, bytesMax: number): Uint8Array {
+    const end = this.#offsetOf(position);
+    return new Uint8Array(this.#bytes.subarray(Math.max(0, end - bytesMax), end));
+  }
+
+  /** Where a text was completed in `from <= position < to`, ascending. */
+  find(text: string, from: number, to: number): ConsoleMatch[] {
+    const wanted = Buffer.from(text);
+    const matches: ConsoleMatch[] = [];
+    const end = this.#offsetOf(to);
+    let at = Math.max(0, this.#offsetOf(from) - wanted.length + 1);
+    for (;;) {
+      at = this.#bytes.indexOf(wanted, at);
+      if (at < 0 || at + wanted.length > end) return matches;
+      const position = this.#positionOf(at + wanted.length - 1);
+      if (position >= from) matches.push({ position, text });
+      at++;
+    }
+  }
+
+  /** Where the guest said that it had failed, ascending. */
+  findPanics(from: number, to: number): ConsoleMatch[] {
+    return PANICS.flatMap((text) => this.find(text, from, to)).sort((a, b) => a.position - b.position);
+  }
+
+  /** Bytes sent by steps before a position. */
+  #offsetOf(position: number): number {
+    const run = firstAbove(this.#positions, position - 1);
+    return run === this.#offsets.length ? this.#bytes.length : this.#offsets[run];
+  }
+
+  #positionOf(offset: number): number {
+    return this.#positions[firstAbove(this.#offsets, offset) - 1];
+  }
+}
+
+/** Index of the first element above a value in an ascending list. */
+function firstAbove(list: readonly number[], value: number): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (list[middle] <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
