@@ -39,6 +39,10 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     describe: 'find the first position at which two recordings differ, and in what (exit code 1 if they do)',
     load: async () => (await import('./diff.ts')).diffCommand,
   },
+  query: {
+    describe: 'ask over a whole trace: hits, calls, writers, values, traps, system calls, console lines',
+    load: async () => (await import('./query.ts')).queryCommand,
+  },
   repair: {
     describe: 'make a trace whole that was cut off (killed recording, full disk) or damaged',
     load: async () => (await import('./repair.ts')).repairCommand,

@@ -187,10 +187,9 @@ export class Engine {
 
   /** Rows in batches, in the order asked for. */
   async *query(spec: QuerySpec, task: Task): AsyncGenerator<readonly QueryRow[], void> {
-    if (spec.kind === 'calls') throw new UserError('calls: not there yet');
-    const { stop, print = [] } = spec;
+    const { print = [], newestFirst: newest = false } = spec;
+    const stop: StopSpec = spec.kind === 'events' ? spec.stop : entryOf(spec);
     const [from, to] = this.#range(spec);
-    const newest = spec.newestFirst ?? false;
     checkStop(stop, this.timeline.machine.cpu.harts);
     for (const text of print) compileExpression(text);
     let left = spec.limit ?? Number.POSITIVE_INFINITY;
@@ -209,6 +208,7 @@ export class Engine {
       ...{ from, to, print, keep: Math.min(KEEP_MAX, left) },
       stops: [{ id: 0, spec: placed(stop, this.timeline.machine) }],
       order: newest ? ('newest' as const) : ('oldest' as const),
+      calls: spec.kind === 'calls',
     };
     for await (const rows of this.#search(request, task)) {
       yield take(rows);
@@ -476,6 +476,12 @@ export class Engine {
     this.#console ??= new ConsoleLog(this.#trace);
     return this.#console;
   }
+}
+
+/** The entry of the function whose calls are asked for. */
+function entryOf({ address, space, hart }: Extract<QuerySpec, { kind: 'calls' }>): StopSpec {
+  const where = { ...(space === undefined ? {} : { space }), ...(hart === undefined ? {} : { hart }) };
+  return { kind: 'breakpoint', address, ...where };
 }
 
 /** How many hits of each stop are still to be passed over. */

@@ -5,8 +5,10 @@
  * Long operations take an `AbortSignal` and end within 100 ms of its abort: a run forward stays where it has come to, everything else where it
  * began, and the stop event's reason is `cancelled`.
  */
+import type { Call } from '../replay/calls.ts';
 import type { AddressSpace, Hit, StopSpec } from '../replay/stop-spec.ts';
 
+export type { Call } from '../replay/calls.ts';
 export type * from '../replay/stop-spec.ts';
 
 export interface SessionInfo {
@@ -172,14 +174,7 @@ export interface QueryRow {
   readonly timeNs: number;
   /** In the order of `print`; null where an expression cannot be evaluated. */
   readonly values: readonly (bigint | null)[];
-  readonly call?: {
-    /** a0 to a7. */
-    readonly arguments: readonly bigint[];
-    /** Where to, and from where: the value of ra at the entry. */
-    readonly returnAddress: bigint;
-    /** Position after the return, and a0 and a1 there; null where the function has not returned by the end. */
-    readonly returned: { readonly position: number; readonly a0: bigint; readonly a1: bigint } | null;
-  };
+  readonly call?: Call;
 }
 
 export interface DebugSession {

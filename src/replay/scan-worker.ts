@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, UserError } from '../base/assert.ts';
 import { TraceReader } from '../trace/index.ts';
+import { scanCalls } from './calls.ts';
 import type { FromWorker, PoolOptions, ToWorker } from './pool.ts';
 import { type ScanRequest, type ScanResult, scan } from './scan.ts';
 import { Timeline } from './timeline.ts';
@@ -14,7 +15,7 @@ let cancelled = false;
 
 async function work(id: number, request: ScanRequest): Promise<ScanResult | null> {
   cancelled = false;
-  const work = scan(timeline, request);
+  const work = request.calls ? scanCalls(timeline, request) : scan(timeline, request);
   for (;;) {
     const { done, value } = work.next();
     if (done) return value;

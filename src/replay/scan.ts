@@ -2,6 +2,7 @@
 
 import type { CheckpointInfo, TraceReader } from '../trace/index.ts';
 import { PAGE_BYTES, RAM_BASE } from '../vmm/layout.ts';
+import type { Call } from './calls.ts';
 import { compileExpression, type Evaluate } from './expression.ts';
 import type { Hit, StopSpec } from './stop-spec.ts';
 import type { Timeline, Travel } from './timeline.ts';
@@ -18,12 +19,15 @@ export interface ScanRequest {
   readonly keep: number;
   /** Expressions that each row shows. */
   readonly print: readonly string[];
+  /** The stops are entries of functions: each row has the call that it is (see calls.ts). */
+  readonly calls?: boolean;
 }
 
 export interface ScanRow {
   readonly hit: Hit;
   readonly timeNs: number;
   readonly values: readonly (bigint | null)[];
+  readonly call?: Call;
 }
 
 export interface ScanResult {

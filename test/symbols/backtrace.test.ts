@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { hartMemory, hartRegisters } from '../../src/cli/hart-view.ts';
-import type { Replayer } from '../../src/replay/replayer.ts';
+import type { Timeline } from '../../src/replay/timeline.ts';
 import { type Frame, frames, SymbolFile, Symbols, sourceOf } from '../../src/symbols/index.ts';
 import { EMBEDDED_KERNEL, needGuest } from '../support/guests.ts';
 import { debianShell, embeddedGuest, type Guest } from '../support/recording.ts';
@@ -15,8 +15,8 @@ import { buildVariant, needCompiler, VARIANTS } from './support/variants.ts';
 
 const DEPTH = 60;
 
-function stackOf(symbols: Symbols, replayer: Replayer, hart: number): Frame[] {
-  const { machine } = replayer;
+function stackOf(symbols: Symbols, timeline: Timeline, hart: number): Frame[] {
+  const { machine } = timeline;
   const stack: Frame[] = [];
   for (const frame of frames({ symbols, memory: hartMemory(machine, hart) }, hartRegisters(machine, hart))) {
     stack.push(frame);
@@ -61,7 +61,7 @@ async function compare(
   symbols: Symbols,
   sameLine: boolean,
 ): Promise<void> {
-  const seen = await moments(t, guest, count, (replayer, hart) => ours(stackOf(symbols, replayer, hart)));
+  const seen = await moments(t, guest, count, (timeline, hart) => ours(stackOf(symbols, timeline, hart)));
   const answers = await askGdb(
     elf,
     seen.map(({ moment }) => ({ core: moment.core, commands: [`bt ${DEPTH}`] })),

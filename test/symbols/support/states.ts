@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Random } from '../../../src/base/random.ts';
-import { Replayer } from '../../../src/replay/replayer.ts';
+import { Timeline } from '../../../src/replay/timeline.ts';
 import { TraceReader } from '../../../src/trace/index.ts';
 import { scratch } from '../../support/guests.ts';
 import { embeddedGuest, type Guest, record } from '../../support/recording.ts';
@@ -27,21 +27,21 @@ export async function moments<T>(
   t: TestContext,
   guest: Guest,
   count: number,
-  look: (replayer: Replayer, hart: number) => T,
+  look: (timeline: Timeline, hart: number) => T,
 ): Promise<{ moment: Moment; seen: T }[]> {
   const folder = scratch(t);
   const trace = join(folder, 'guest.trace');
   const { position: end } = await record(guest, trace);
   const random = new Random(guest.seed);
   t.diagnostic(`seed ${guest.seed}`);
-  const replayer = new Replayer(TraceReader.open(trace));
+  const timeline = new Timeline(TraceReader.open(trace));
   const positions = Array.from({ length: count }, () => random.below(end)).sort((a, b) => a - b);
   return positions.flatMap((position) => {
-    replayer.seek(position);
+    timeline.seek(position);
     return Array.from({ length: guest.description.harts }, (_, hart) => {
       const core = join(folder, `core-${position}-${hart}`);
-      writeCore(core, replayer.machine, [hart]);
-      return { moment: { position, hart, core }, seen: look(replayer, hart) };
+      writeCore(core, timeline.machine, [hart]);
+      return { moment: { position, hart, core }, seen: look(timeline, hart) };
     });
   });
 }
