@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
-import { Replayer } from '../../src/replay/replayer.ts';
+import { Timeline } from '../../src/replay/timeline.ts';
 import { digestOf, verify } from '../../src/replay/verify.ts';
 import { TraceReader, thin } from '../../src/trace/index.ts';
 import { checkpointsToKeep } from '../../src/trace/thin.ts';
@@ -61,12 +61,12 @@ test('a thinned trace has the same events and the same states', async () => {
     assert.ok(statistics[1].contents < statistics[0].contents, 'contents that nothing names are gone');
 
     const random = new Random(72);
-    const replayers = [trace, after].map((t) => new Replayer(t));
+    const timelines = [trace, after].map((t) => new Timeline(t));
     for (let i = 0; i < 12; i++) {
       const position = random.below(trace.replayableTo + 1);
-      const digests = replayers.map((replayer) => {
-        replayer.seek(position);
-        return Buffer.from(digestOf(replayer.machine)).toString('hex');
+      const digests = timelines.map((timeline) => {
+        timeline.seek(position);
+        return Buffer.from(digestOf(timeline.machine)).toString('hex');
       });
       assert.equal(digests[0], digests[1], `position ${position}`);
     }
