@@ -111,10 +111,10 @@ async function live(args: RunArguments, output: Output | null): Promise<void> {
     interactive: terminal.interactive,
     output: (data) => terminal.guestOutput(data),
     script,
+    ...(typed ? { input: typed } : {}),
     progress: () => terminal.progress(),
     ...ending,
   });
-  if (typed) session.type(typed);
   if (typed || script.length > 0) session.endInput();
   terminal.start(session);
   let end: SessionEnd;

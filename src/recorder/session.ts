@@ -23,6 +23,8 @@ export interface SessionOptions {
   /** Idle guests wait for real time or a key, instead of skipping to the next event. */
   readonly interactive: boolean;
   readonly output: (data: Uint8Array) => void;
+  /** Typed before everything else, as fast as the guest takes it, at positions that do not depend on the host. */
+  readonly input?: Uint8Array;
   readonly script?: readonly ScriptLine[];
   readonly until?: string;
   readonly maxSteps?: number;
@@ -43,6 +45,10 @@ const SPELL_MS = 20;
 const FLUSH_MS = 1000;
 const PROGRESS_MS = 100;
 const FIRST_SPELL_STEPS = 500_000;
+/** The rest of an input that the guest's console had no room for is offered again at multiples of this, and when the guest is idle. */
+const INPUT_STRIDE = 2 ** 20;
+/** Typed in one go at most: an input of a trace has a limit. */
+const INPUT_BYTES_MAX = 2 ** 20;
 /** When so much waits to be written, the machine waits too. */
 const BACKLOG_BYTES_MAX = 128 * 2 ** 20;
 
@@ -51,6 +57,7 @@ export class Session {
   readonly #machine: Machine;
   readonly #recorder: Recorder | null;
   readonly #typed: Uint8Array[] = [];
+  #input: Uint8Array;
   #inputEnded = false;
   #interrupted: SessionEnd | null = null;
   #wake: (() => void) | null = null;
@@ -69,6 +76,7 @@ export class Session {
     if (!this.#recorder && this.#machine.position === 0)
       this.#machine.pages.release(this.#machine.snapshot().snapshot.pages);
     this.#script = [...(options.script ?? [])];
+    this.#input = options.input ?? new Uint8Array();
     this.#watch = new TextWatch(options.until ?? null);
     this.#machine.events = {
       output: (device, data) => this.#output(device, data),
@@ -117,6 +125,7 @@ export class Session {
     this.#hostStart = started;
     let flushed = started;
     let reported = started;
+    this.#enterInput();
     for (;;) {
       if (this.#interrupted) return this.#interrupted;
       const now = performance.now();
@@ -142,10 +151,11 @@ export class Session {
     const began = performance.now();
     const from = this.#machine.position;
     while (this.#machine.position < until) {
-      const stop = Math.min(until, this.#recorder?.nextStop ?? until);
+      const stop = Math.min(until, this.#recorder?.nextStop ?? until, this.#nextInputStop);
       const entered = performance.now();
       const result = this.#machine.run(stop);
       this.#recorder?.atStop();
+      if (this.#machine.position % INPUT_STRIDE === 0) this.#enterInput();
       this.#busyMs += performance.now() - entered;
       if (result.kind === 'stopped') return endOf(result.request);
       if (result.kind === 'paused') {
@@ -153,7 +163,8 @@ export class Session {
         if (this.#found) this.#answer();
       }
       if (result.kind === 'idle') {
-        if (this.#typed.length > 0) break;
+        if (this.#enterInput()) continue;
+        if (this.#typed.length > 0 && this.#room > 0) break;
         const end = await this.#idle(result.untilNs);
         if (end) return end;
         if (performance.now() - began > SPELL_MS) break;
@@ -222,17 +233,39 @@ export class Session {
       this.#push({ kind: 'clock', timeNs: Math.max(now, host), psPerStep });
     }
     while (this.#typed.length > 0) {
-      // A device takes what it has room for; the rest waits here.
-      const room =
-        this.#machine.devices.find((d) => d.name === this.#options.console)?.room ?? Number.POSITIVE_INFINITY;
-      if (room === 0) break;
-      const data = this.#typed[0].subarray(0, room);
-      this.#typed[0] = this.#typed[0].subarray(data.length);
-      if (this.#typed[0].length === 0) this.#typed.shift();
+      this.#typed[0] = this.#enter(this.#typed[0]);
+      if (this.#typed[0].length > 0) break;
+      this.#typed.shift();
+    }
+  }
+
+  /** The next position at which the rest of the input is offered; Infinity when there is none. */
+  get #nextInputStop(): number {
+    if (this.#input.length === 0) return Number.POSITIVE_INFINITY;
+    return (Math.floor(this.#machine.position / INPUT_STRIDE) + 1) * INPUT_STRIDE;
+  }
+
+  /** True if some of the input has been entered. */
+  #enterInput(): boolean {
+    const before = this.#input.length;
+    this.#input = this.#enter(this.#input);
+    return this.#input.length < before;
+  }
+
+  /** Bytes that the console's device would take now. */
+  get #room(): number {
+    return this.#machine.devices.find((d) => d.name === this.#options.console)?.room ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Types what the device has room for; the rest is given back. */
+  #enter(data: Uint8Array): Uint8Array {
+    const typed = data.subarray(0, Math.min(this.#room, INPUT_BYTES_MAX));
+    if (typed.length > 0) {
       // If idle has been skipped at this very position, replay must come to the same time first.
       this.#pinTime();
-      this.#push({ kind: 'console', device: this.#options.console, data });
+      this.#push({ kind: 'console', device: this.#options.console, data: typed });
     }
+    return data.subarray(typed.length);
   }
 
   #pinTime(): void {

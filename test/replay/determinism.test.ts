@@ -192,6 +192,27 @@ test('keys at any moment, and a guest that waits for them in real time', async (
   seeksAgree(trace, 2, 30, 30, longSlice);
 });
 
+test('an input longer than the console holds enters at the same positions, however slow the host', async (t) => {
+  const folder = scratch(t);
+  const guest = { ...embeddedGuest(13), script: [] };
+  // The guest takes it as fast as it comes and loses most of it: it ends waiting for more.
+  const input = Buffer.from(Array.from({ length: 20_000 }, (_, i) => `echo line ${i} of many\n`).join(''));
+  const random = new Random(8);
+  let writes = 0;
+  const slow = () => {
+    // A terminal that is slow now and then makes the session's spells shorter.
+    if (++writes % 4000 === 0) for (const stop = performance.now() + 30; performance.now() < stop; );
+    return longSlice(random);
+  };
+  const fast = await record(guest, join(folder, 'fast'), { input });
+  await record(guest, join(folder, 'slow'), { input, slices: slow });
+  assert.match(fast.end.message ?? '', /waits for an interrupt that cannot come/);
+  const trace = open(t, join(folder, 'fast'));
+  assert.ok((trace.statistics().inputs.console ?? 0) > 2, 'the input came in several parts');
+  sameRecording(open(t, join(folder, 'slow')), trace);
+  verify(trace);
+});
+
 for (const harts of [1, 4]) {
   test(`Debian's kernel, ${harts} hart${harts > 1 ? 's' : ''}: the same laws at fewer points`, async (t) => {
     const cache = needGuest(t);

@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { Assembler, CSR, csrrs, csrrw, FENCE_I, MRET, NOP, SFENCE_VMA, WFI } from '../../scripts/assemble.ts';
 import { CSRS } from '../../src/vmm/riscv/csr.ts';
 import { CAUSE, IRQ, MSTATUS } from '../../src/vmm/riscv/hart.ts';
+import { startSupervisor } from '../../src/vmm/riscv/sbi.ts';
 import type { VirtMachine } from '../../src/vmm/riscv/virt.ts';
-import { bareMachine, codeOf, type MachineOptions } from './support/batch.ts';
+import { bareMachine, codeOf, type MachineOptions, ramOf } from './support/batch.ts';
 
 const START = 0x80000000;
 const PAGE = 0x1000;
@@ -417,5 +418,44 @@ test('the same digests at the same positions, however the run is sliced', () => 
     assert.equal(new Set(whole).size, positions.length, 'the machine changes');
     for (const [n, found] of sliced.entries())
       assert.deepEqual(found, whole, `slices of ${SLICES[n + 1]} steps, ${harts} harts`);
+  }
+});
+
+test('the debug console reads what was typed, as far as it goes, and nothing when nothing is there', () => {
+  const BUFFER = START + 0x1000;
+  const image = program((a) => {
+    a.label('again');
+    li32(a, 17, 0x4442434e);
+    a.addi(16, ZERO, 1);
+    a.addi(A0, ZERO, 5);
+    li32(a, A1, BUFFER);
+    // An address is unsigned.
+    a.word(((32 << 20) | (A1 << 15) | (1 << 12) | (A1 << 7) | 0x13) >>> 0);
+    a.word(((32 << 20) | (A1 << 15) | (5 << 12) | (A1 << 7) | 0x13) >>> 0);
+    a.addi(A2, ZERO, 0);
+    a.word(ECALL);
+    a.label('called');
+    a.jump('again');
+  });
+  for (const sliceSteps of SLICES) {
+    const machine = bareMachine(image);
+    if (sliceSteps) machine.sliceSteps = sliceSteps;
+    machine.cpu.useFirmware();
+    startSupervisor(machine.cpu, 0, BigInt(START), 0n);
+    const uart = machine.devices.find(({ name }) => name === 'uart0')!;
+    const call = () => {
+      const steps = image.length / 4;
+      ramOf(machine).write(BUFFER, new Uint8Array(8));
+      assert.equal(machine.run(machine.position + steps).kind, 'position');
+      assert.equal(machine.cpu.x(0, 17), 0x4442434en);
+      return ramOf(machine).read(BUFFER, 8);
+    };
+    const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1').replaceAll('\0', '');
+    assert.equal(text(call()), '', 'nothing was typed');
+    machine.input({ kind: 'console', device: 'uart0', data: Buffer.from('seven b') });
+    assert.equal(text(call()), 'seven');
+    assert.equal(text(call()), ' b');
+    assert.equal(text(call()), '');
+    assert.equal(uart.room, 65536, 'nothing waits any more');
   }
 });

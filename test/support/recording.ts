@@ -142,6 +142,8 @@ export interface RecordOptions {
   readonly interactive?: boolean;
   /** Longest slice in steps; asked for as the recording goes on. */
   readonly slices?: () => number;
+  /** Typed first. */
+  readonly input?: Uint8Array;
   /** Called with the session before it runs. */
   readonly started?: (session: Session) => void;
 }
@@ -195,6 +197,7 @@ export async function runSession(
     },
     script: guest.script,
     timeoutMs: 240_000,
+    ...(options.input ? { input: options.input } : {}),
     ...(options.maxSteps === undefined ? {} : { maxSteps: options.maxSteps }),
   });
   if (options.started) options.started(session);

@@ -85,6 +85,11 @@ export class Uart implements Device {
     this.#changed();
   }
 
+  /** A byte that has been received, taken as firmware does that looks without waiting; -1 if there is none. */
+  poll(): number {
+    return this.#lsr & LSR.DR ? this.#readReceived() : -1;
+  }
+
   read(offset: number, _size: AccessSize): number {
     switch (offset) {
       case REG.RBR_THR:

@@ -113,7 +113,7 @@ export function buildVirt(board: BoardDescription, source: InputSource): VirtMac
   attach(new Syscon('syscon', hostFor('syscon', noLine)), VIRT.test);
   const rtcHost = hostFor('rtc', plic.line(VIRT.rtc.irq));
   attach(new GoldfishRtc('rtc', rtcHost, { wallClockNs: board.rtcOffsetNs }), VIRT.rtc);
-  attach(new Uart('uart0', hostFor('uart0', plic.line(VIRT.uart.irq))), VIRT.uart);
+  const uart = attach(new Uart('uart0', hostFor('uart0', plic.line(VIRT.uart.irq))), VIRT.uart);
 
   let firstPage = ramPages;
   for (let slot = 0; slot < VIRT.virtio.slots; slot++) {
@@ -151,7 +151,7 @@ export function buildVirt(board: BoardDescription, source: InputSource): VirtMac
     cpu,
     memory: ramFor('firmware'),
     output: (data) => machine.emit('uart0', data),
-    input: () => -1,
+    input: () => uart.poll(),
     stop: (request) => machine.requestStop(request),
     note: (hart, extension, fn) => machine.note(hart, 'sbi', extension, fn),
   });
