@@ -251,65 +251,100 @@ export abstract class Expr {
     const [op, to] = ({ i32: [0xbe, 'f32'], i64: [0xbf, 'f64'], f32: [0xbc, 'i32'], f64: [0xbd, 'i64'] } as const)[
       this.type
     ];
-    return new Node(to, [this], op);
+    return new Unary(to, op, this);
   }
   /** Signed integer to float. */
   toFloatS(to: 'f32' | 'f64'): Expr {
     assert(this.type === 'i32' || this.type === 'i64', 'toFloatS takes an integer');
-    return new Node(to, [this], (to === 'f32' ? 0xb2 : 0xb7) + (this.type === 'i64' ? 2 : 0));
+    return new Unary(to, (to === 'f32' ? 0xb2 : 0xb7) + (this.type === 'i64' ? 2 : 0), this);
   }
   /** Unsigned integer to float. */
   toFloatU(to: 'f32' | 'f64'): Expr {
     assert(this.type === 'i32' || this.type === 'i64', 'toFloatU takes an integer');
-    return new Node(to, [this], (to === 'f32' ? 0xb3 : 0xb8) + (this.type === 'i64' ? 2 : 0));
+    return new Unary(to, (to === 'f32' ? 0xb3 : 0xb8) + (this.type === 'i64' ? 2 : 0), this);
   }
   /** Float to signed integer, saturating; NaN gives 0. */
   truncSatS(to: 'i32' | 'i64'): Expr {
-    return new Node(to, [this], 0xfc, (to === 'i64' ? 4 : 0) + (this.type === 'f64' ? 2 : 0));
+    return new Unary(to, 0xfc, this, (to === 'i64' ? 4 : 0) + (this.type === 'f64' ? 2 : 0));
   }
   /** Float to unsigned integer, saturating; NaN gives 0. */
   truncSatU(to: 'i32' | 'i64'): Expr {
-    return new Node(to, [this], 0xfc, (to === 'i64' ? 5 : 1) + (this.type === 'f64' ? 2 : 0));
+    return new Unary(to, 0xfc, this, (to === 'i64' ? 5 : 1) + (this.type === 'f64' ? 2 : 0));
   }
   /** `this ? yes : no` for an i32 condition; both sides are evaluated. */
   select(yes: Expr, no: Value): Expr {
     assert(this.type === 'i32', 'a condition is an i32');
-    return new Node(yes.type, [yes, coerce(no, yes.type), this], 0x1b);
+    return new Select(this, yes, coerce(no, yes.type));
   }
 
+  // Compiled code is made of hundreds of thousands of these: messages are put together only where they are needed.
   #binary(name: keyof typeof BINARY, b: Value): Expr {
     const right = coerce(b, this.type);
-    assert(right.type === this.type, `${name}: ${this.type} with ${right.type}`);
+    if (right.type !== this.type) assert(false, `${name}: ${this.type} with ${right.type}`);
     const op = BINARY[name][TYPE_INDEX[this.type]];
-    assert(op !== 0, `${name} is not for ${this.type}`);
-    return new Node(COMPARISONS.has(name) ? 'i32' : this.type, [this, right], op);
+    if (op === 0) assert(false, `${name} is not for ${this.type}`);
+    return new Binary(COMPARISONS.has(name) ? 'i32' : this.type, op, this, right);
   }
   #unary(name: keyof typeof UNARY): Expr {
     const op = UNARY[name][TYPE_INDEX[this.type]];
-    assert(op !== 0, `${name} is not for ${this.type}`);
-    return new Node(COMPARISONS.has(name) ? 'i32' : this.type, [this], op);
+    if (op === 0) assert(false, `${name} is not for ${this.type}`);
+    return new Unary(COMPARISONS.has(name) ? 'i32' : this.type, op, this);
   }
   #convert(op: number, from: Type, to: Type): Expr {
-    assert(this.type === from, `a ${from} expected, ${this.type} given`);
-    return new Node(to, [this], op);
+    if (this.type !== from) assert(false, `a ${from} expected, ${this.type} given`);
+    return new Unary(to, op, this);
   }
 }
 
-/** An operator over its operands. */
-class Node extends Expr {
-  readonly #operands: readonly Expr[];
+class Unary extends Expr {
   readonly #op: number;
   readonly #sub: number;
-  constructor(type: Type, operands: readonly Expr[], op: number, sub = -1) {
+  readonly #a: Expr;
+  constructor(type: Type, op: number, a: Expr, sub = -1) {
     super(type);
-    this.#operands = operands;
     this.#op = op;
     this.#sub = sub;
+    this.#a = a;
   }
   emit(out: Bytes) {
-    for (const operand of this.#operands) operand.emit(out);
+    this.#a.emit(out);
     out.u8(this.#op);
     if (this.#sub >= 0) out.u32(this.#sub);
+  }
+}
+
+class Binary extends Expr {
+  readonly #op: number;
+  readonly #a: Expr;
+  readonly #b: Expr;
+  constructor(type: Type, op: number, a: Expr, b: Expr) {
+    super(type);
+    this.#op = op;
+    this.#a = a;
+    this.#b = b;
+  }
+  emit(out: Bytes) {
+    this.#a.emit(out);
+    this.#b.emit(out);
+    out.u8(this.#op);
+  }
+}
+
+class Select extends Expr {
+  readonly #condition: Expr;
+  readonly #yes: Expr;
+  readonly #no: Expr;
+  constructor(condition: Expr, yes: Expr, no: Expr) {
+    super(yes.type);
+    this.#condition = condition;
+    this.#yes = yes;
+    this.#no = no;
+  }
+  emit(out: Bytes) {
+    this.#yes.emit(out);
+    this.#no.emit(out);
+    this.#condition.emit(out);
+    out.u8(0x1b);
   }
 }
 
@@ -327,7 +362,9 @@ export class Const extends Expr {
         break;
       case 'i64':
         out.u8(0x42);
-        out.s64(BigInt(this.value));
+        // A number below 2^31 has the same encoding in both widths, and BigInts are slow.
+        if (typeof this.value === 'number' && this.value === (this.value | 0)) out.s32(this.value);
+        else out.s64(BigInt(this.value));
         break;
       default: {
         const bits = new DataView(new ArrayBuffer(8));
@@ -414,7 +451,8 @@ export class Call extends Expr {
     this.#callee = callee;
     this.#args = args.map((arg, i) => coerce(arg, callee.params[i]));
     this.#args.forEach((arg, i) => {
-      assert(arg.type === callee.params[i], `${callee.name}: argument ${i} is ${callee.params[i]}, not ${arg.type}`);
+      const wanted = callee.params[i];
+      if (arg.type !== wanted) assert(false, `${callee.name}: argument ${i} is ${wanted}, not ${arg.type}`);
     });
   }
   emit(out: Bytes) {
@@ -453,7 +491,7 @@ export interface Signature {
 }
 
 export const i32 = (value: number): Expr => new Const('i32', value);
-export const i64 = (value: number | bigint): Expr => new Const('i64', BigInt(value));
+export const i64 = (value: number | bigint): Expr => new Const('i64', value);
 export const f32 = (value: number): Expr => new Const('f32', value);
 export const f64 = (value: number): Expr => new Const('f64', value);
 

@@ -69,7 +69,7 @@ export class Fn {
 
   set(local: Local, value: Value): void {
     const expr = coerce(value, local.type);
-    assert(expr.type === local.type, `a ${expr.type} set to a local of type ${local.type}`);
+    if (expr.type !== local.type) assert(false, `a ${expr.type} set to a local of type ${local.type}`);
     expr.emit(this.#code);
     this.#code.u8(0x21);
     this.#code.u32(local.index);
@@ -78,7 +78,7 @@ export class Fn {
   store(kind: StoreKind, address: Expr, offset: number, value: Value): void {
     const [op, type] = STORES[kind];
     const expr = coerce(value, type);
-    assert(expr.type === type, `store ${kind}: a ${expr.type} given`);
+    if (expr.type !== type) assert(false, `store ${kind}: a ${expr.type} given`);
     address.emit(this.#code);
     expr.emit(this.#code);
     this.#code.u8(op);

@@ -178,7 +178,7 @@ function scan(page: CodePage, start: number): Block {
       return block(jump(decoded, known === undefined ? null : (known + imm) & ~1, at));
     }
     if (instruction.name === 'auipc' && Math.abs(here + imm) < NEAR) addresses.set(rd, here + imm);
-    else if (instruction.operands.startsWith('rd')) addresses.delete(rd);
+    else if (instruction.uses.rd) addresses.delete(rd);
   }
   return block({ kind: 'goto', to: at });
 }

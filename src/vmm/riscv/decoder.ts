@@ -83,10 +83,11 @@ const DECODED_BEFORE_MAX = 100_000;
 
 /** Decodes 32 bits, of which a compressed instruction uses the low 16; null if they are no instruction. */
 export function decode(bits: number): Decoded | null {
-  const key = (bits & 3) === 3 ? bits >>> 0 : bits & 0xffff;
+  // 32-bit integers are quick keys; numbers beyond are not.
+  const key = (bits & 3) === 3 ? bits | 0 : bits & 0xffff;
   let decoded = decodedBefore.get(key);
   if (decoded === undefined) {
-    decoded = (bits & 3) === 3 ? decodeWide(key) : decodeCompressed(key);
+    decoded = (bits & 3) === 3 ? decodeWide(bits >>> 0) : decodeCompressed(key);
     if (decodedBefore.size >= DECODED_BEFORE_MAX) decodedBefore.clear();
     decodedBefore.set(key, decoded);
   }

@@ -141,6 +141,8 @@ export interface Instruction {
   readonly pattern: Pattern;
   /** Operands in assembly order, such as `rd,imm(rs1)`; `fd`, `fs1` ... name floating-point registers. */
   readonly operands: string;
+  /** Integer registers among the operands. */
+  readonly uses: { readonly rd: boolean; readonly rs1: boolean; readonly rs2: boolean };
   readonly semantics: (s: Semantics) => void;
 }
 
@@ -159,5 +161,7 @@ export interface Compressed {
 }
 
 export function insn(name: string, encoding: string, operands: string, semantics: (s: Semantics) => void): Instruction {
-  return { name, pattern: new Pattern(encoding), operands, semantics };
+  const names = operands.split(/[,()]/);
+  const uses = { rd: names.includes('rd'), rs1: names.includes('rs1'), rs2: names.includes('rs2') };
+  return { name, pattern: new Pattern(encoding), operands, uses, semantics };
 }

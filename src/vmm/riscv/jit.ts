@@ -121,10 +121,10 @@ export class Jit {
       if (blocks[i].length === 0) return;
       const place = this.#used++;
       const pages = new Set<number>();
-      for (const { instructions } of blocks[i]) {
+      for (const { start, instructions } of blocks[i]) {
+        const page = source.page(pageOf(start))!.records;
+        pages.add(page);
         for (const { offset: at, decoded } of instructions) {
-          const page = source.page(pageOf(at))!.records;
-          pages.add(page);
           // What the region was made of has records from now on: a store there throws it away.
           const record = recordOf(page, at & (PAGE_BYTES - 1));
           if (this.#view.getUint16(record, true) === HANDLER.undecoded) writeRecord(this.#view, record, decoded.bits);

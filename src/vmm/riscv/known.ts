@@ -92,7 +92,7 @@ export class Known {
 
   /** What the instruction changes. */
   pass({ instruction, rd, rs1, rs2, imm }: Decoded): void {
-    if (!instruction.operands.startsWith('rd') || rd === 0) return;
+    if (!instruction.uses.rd || rd === 0) return;
     const { name } = instruction;
     if (name === 'addi' && rs1 !== 0) {
       const { root, offset } = this.#valueOf(rs1);

@@ -258,9 +258,9 @@ export class RegionBuilder {
     const { span, below } = this.#known.plan(instructions);
     const host = f.local('i32');
     f.scope(() => {
-      const low = f.let(this.x(decoded.rs1).add(BigInt(decoded.imm - below)));
+      const low = f.let(this.x(decoded.rs1).add(decoded.imm - below));
       const entry = f.let(this.fastEntry(low));
-      const page = f.let(low.add(BigInt(span.high - span.low - 1)).and(-4096n));
+      const page = f.let(low.add(span.high - span.low - 1).and(-4096));
       const misses = (tag: 0 | 8) => page.ne(load('i64', entry, tag));
       const missed = span.loads && span.stores ? misses(0).or(misses(8)) : misses(span.stores ? 8 : 0);
       f.if(missed, () => this.leaveAt('memory', offset));
@@ -272,7 +272,7 @@ export class RegionBuilder {
   /** Address of the fast TLB entry that an address belongs to. */
   fastEntry(address: Expr): Expr {
     const index = address
-      .shrU(12n)
+      .shrU(12)
       .wrap()
       .and(DTLB_ENTRIES - 1);
     return this.fastTlb.add(index.mul(FAST_ENTRY_BYTES));
@@ -287,7 +287,7 @@ export class RegionBuilder {
     }
     assert(target, `${end.kind} has a target`);
     if (end.kind === 'return') {
-      for (const to of end.to) this.f.if(target.eq(this.address(to)), () => this.goTo(to));
+      for (const to of end.to) this.f.if(target.eq(this.address(to)), () => this.#goAside(to));
     }
     this.#leaveTo('indirect', target);
   }
@@ -295,20 +295,22 @@ export class RegionBuilder {
   branch(condition: Expr): void {
     const { end } = this.#block;
     assert(end.kind === 'branch', 'a branch ends its block');
-    this.f.if(condition, () => this.goTo(end.taken));
+    this.f.if(condition, () => this.#goAside(end.taken));
     this.goTo(end.next);
+  }
+
+  /** Goes on at an offset on one of several ways: the others know and count only what is true on theirs. */
+  #goAside(offset: number): void {
+    const [block, known] = [this.#block, this.#known];
+    if (this.#indexes.has(offset)) this.#known = known.fork();
+    this.goTo(offset);
+    [this.#block, this.#known] = [block, known];
   }
 
   /** Goes on at an offset, in the region if it has the block. */
   goTo(offset: number): void {
-    const [block, known] = [this.#block, this.#known];
-    this.#known = known.fork();
-    this.#goOn(this.#indexes.get(block.start)!, offset);
-    [this.#block, this.#known] = [block, known];
-  }
-
-  #goOn(from: number, offset: number): void {
     const { f } = this;
+    const from = this.#indexes.get(this.#block.start)!;
     const index = this.#indexes.get(offset);
     if (index === undefined || !this.#structure.follows(from, index)) {
       this.leaveAt('cold', offset);
@@ -366,7 +368,7 @@ export class RegionBuilder {
 
   /** The virtual address of an offset. */
   address(offset: number): Expr {
-    return this.page.add(BigInt(offset));
+    return this.page.add(offset);
   }
 
   x(n: number): Expr {
@@ -377,16 +379,16 @@ export class RegionBuilder {
   }
 
   #noteRegisters({ instruction, rd, rs1, rs2 }: Decoded): void {
-    const operands = instruction.operands.split(/[,()]/);
-    const use = (n: number) => {
-      if (n !== 0 && !this.#registers.has(n)) this.#registers.set(n, this.f.local('i64'));
-    };
-    if (operands.includes('rs1')) use(rs1);
-    if (operands.includes('rs2')) use(rs2);
-    if (operands.includes('rd')) {
-      use(rd);
-      if (rd !== 0) this.#written.add(rd);
+    const { uses } = instruction;
+    if (uses.rs1) this.#use(rs1);
+    if (uses.rs2) this.#use(rs2);
+    if (uses.rd && rd !== 0) {
+      this.#use(rd);
+      this.#written.add(rd);
     }
+  }
+  #use(n: number): void {
+    if (n !== 0 && !this.#registers.has(n)) this.#registers.set(n, this.f.local('i64'));
   }
 }
 
