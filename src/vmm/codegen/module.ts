@@ -24,7 +24,7 @@ export class Func implements Callee {
 }
 
 export class ModuleBuilder {
-  readonly #types: string[] = [];
+  readonly #types = new Map<string, number>();
   readonly #imports: Func[] = [];
   readonly #functions: Func[] = [];
   readonly #bodies = new Map<Func, Uint8Array>();
@@ -99,8 +99,8 @@ export class ModuleBuilder {
       out.sized(s.view());
     };
     section(1, (s) => {
-      s.u32(this.#types.length);
-      for (const type of this.#types) {
+      s.u32(this.#types.size);
+      for (const type of this.#types.keys()) {
         const [params, result] = type.split('>');
         const write = (list: string) => {
           const types = list.split(',').filter(Boolean) as Type[];
@@ -158,8 +158,8 @@ export class ModuleBuilder {
 
   #type(func: { readonly params: readonly Type[]; readonly result: Type | null }): number {
     const type = `${func.params.join(',')}>${func.result ?? ''}`;
-    let index = this.#types.indexOf(type);
-    if (index < 0) index = this.#types.push(type) - 1;
+    const index = this.#types.get(type) ?? this.#types.size;
+    this.#types.set(type, index);
     return index;
   }
 }

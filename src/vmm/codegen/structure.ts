@@ -5,58 +5,52 @@
  * form; those are given up.
  */
 
-/** Blocks are numbered from 0, which is the entry. */
-export interface Graph {
-  readonly size: number;
-  successors(block: number): readonly number[];
-}
-
 export class Structure {
   /** Reachable blocks in reverse postorder. */
   readonly order: readonly number[];
+  /** The jumps that have a form, by block. */
+  readonly successors: readonly (readonly number[])[];
   /** Place of a block in the order; -1 where it is not reachable. */
   readonly #place: Int32Array;
-  readonly #dominator: Int32Array;
   readonly #loops = new Set<number>();
   readonly #forward: Int32Array;
-  readonly #given = new Set<number>();
-  readonly #size: number;
+  readonly #mergesBehind: readonly (readonly number[])[];
 
-  constructor(graph: Graph) {
-    this.#size = graph.size;
+  /** `successors` has the jumps of each block; blocks are numbered from 0, which is the entry. */
+  constructor(successors: readonly (readonly number[])[]) {
+    let kept = successors;
     for (;;) {
-      const successors = (block: number) => graph.successors(block).filter((to) => this.follows(block, to));
-      const order = reversePostorder(graph.size, successors);
-      const place = new Int32Array(graph.size).fill(-1);
+      const order = reversePostorder(kept);
+      const place = new Int32Array(successors.length).fill(-1);
       order.forEach((block, i) => {
         place[block] = i;
       });
-      const dominator = dominators(order, place, successors);
-      const wild = edgesIntoLoops(order, place, dominator, successors);
-      if (wild.length > 0) {
-        for (const [from, to] of wild) this.#given.add(from * graph.size + to);
+      const dominator = dominators(order, place, kept);
+      const structured = withoutJumpsIntoLoops(order, place, dominator, kept);
+      if (structured !== kept) {
+        kept = structured;
         continue;
       }
       this.order = order;
+      this.successors = kept;
       this.#place = place;
-      this.#dominator = dominator;
-      this.#forward = new Int32Array(graph.size);
+      this.#forward = new Int32Array(successors.length);
       for (const from of order) {
-        for (const to of successors(from)) {
+        for (const to of kept[from]) {
           if (this.isBack(from, to)) this.#loops.add(to);
           else this.#forward[to]++;
         }
       }
+      const behind: number[][] = successors.map(() => []);
+      for (const block of order) if (this.isMerge(block)) behind[dominator[block]].push(block);
+      this.#mergesBehind = behind;
       return;
     }
   }
 
   /** False for a jump that was given up. */
   follows(from: number, to: number): boolean {
-    return !this.#given.has(from * this.#size + to);
-  }
-  reaches(block: number): boolean {
-    return this.#place[block] >= 0;
+    return this.successors[from].includes(to);
   }
   isBack(from: number, to: number): boolean {
     return this.#place[to] <= this.#place[from];
@@ -69,19 +63,21 @@ export class Structure {
     return this.#forward[block] > 1;
   }
   /** The merges that belong right behind a block, in the order in which they follow it. */
-  mergesBehind(block: number): number[] {
-    return this.order.filter((other) => other !== 0 && this.#dominator[other] === block && this.isMerge(other));
+  mergesBehind(block: number): readonly number[] {
+    return this.#mergesBehind[block];
   }
 }
 
-function reversePostorder(size: number, successors: (block: number) => readonly number[]): number[] {
-  const seen = new Uint8Array(size);
+type Edges = readonly (readonly number[])[];
+
+function reversePostorder(successors: Edges): number[] {
+  const seen = new Uint8Array(successors.length);
   const postorder: number[] = [];
   const stack: { block: number; rest: number[] }[] = [];
   const enter = (block: number) => {
     seen[block] = 1;
     // Taken from the end: the first successor comes first in the reversed order.
-    stack.push({ block, rest: [...successors(block)] });
+    stack.push({ block, rest: [...successors[block]] });
   };
   enter(0);
   while (stack.length > 0) {
@@ -98,14 +94,10 @@ function reversePostorder(size: number, successors: (block: number) => readonly 
 }
 
 /** Immediate dominators (Cooper, Harvey, Kennedy, "A Simple, Fast Dominance Algorithm"). */
-function dominators(
-  order: readonly number[],
-  place: Int32Array,
-  successors: (block: number) => readonly number[],
-): Int32Array {
+function dominators(order: readonly number[], place: Int32Array, successors: Edges): Int32Array {
   const dominator = new Int32Array(place.length).fill(-1);
   const predecessors: number[][] = Array.from(place, () => []);
-  for (const from of order) for (const to of successors(from)) predecessors[to].push(from);
+  for (const from of order) for (const to of successors[from]) predecessors[to].push(from);
   const meet = (a: number, b: number) => {
     let [x, y] = [a, b];
     while (x !== y) {
@@ -131,21 +123,24 @@ function dominators(
   return dominator;
 }
 
-/** Jumps back to a block that does not dominate where they come from. */
-function edgesIntoLoops(
+/** The jumps without those back to a block that does not dominate where they come from; the very same where there are none. */
+function withoutJumpsIntoLoops(
   order: readonly number[],
   place: Int32Array,
   dominator: Int32Array,
-  successors: (block: number) => readonly number[],
-): [number, number][] {
+  successors: Edges,
+): Edges {
   const dominates = (block: number, other: number) => {
     let at = other;
     while (place[at] > place[block]) at = dominator[at];
     return at === block;
   };
-  return order.flatMap((from) =>
-    successors(from)
-      .filter((to) => place[to] <= place[from] && !dominates(to, from))
-      .map((to): [number, number] => [from, to]),
-  );
+  let kept: (readonly number[])[] | null = null;
+  for (const from of order) {
+    const structured = successors[from].filter((to) => place[to] > place[from] || dominates(to, from));
+    if (structured.length === successors[from].length) continue;
+    kept ??= [...successors];
+    kept[from] = structured;
+  }
+  return kept ?? successors;
 }

@@ -152,15 +152,14 @@ export function writeRecord(view: DataView, address: number, bits: number): void
     return;
   }
   const { instruction, rd, rs1, rs2, rs3, rm, imm, length } = decoded;
-  const { operands } = instruction;
-  const f = (name: string) => operands.includes(name);
+  const { uses } = instruction;
   const x = (n: number) => H.x + n * 8;
   const float = (n: number) => H.f + n * 8;
   view.setUint16(address + 2, RECORD_BYTES * (length / 2), true);
-  view.setUint16(address + 4, f('fd') ? float(rd) : rd === 0 ? H.xSink : x(rd), true);
-  view.setUint16(address + 6, f('fs1') ? float(rs1) : x(rs1), true);
+  view.setUint16(address + 4, uses.fd ? float(rd) : rd === 0 ? H.xSink : x(rd), true);
+  view.setUint16(address + 6, uses.fs1 ? float(rs1) : x(rs1), true);
   view.setInt32(address + 8, imm, true);
-  view.setUint16(address + 12, f('fs2') ? float(rs2) : x(rs2), true);
+  view.setUint16(address + 12, uses.fs2 ? float(rs2) : x(rs2), true);
   view.setUint8(address + 14, rs3);
   view.setUint8(address + 15, rm);
   view.setUint16(address, HANDLER.first + indexOf.get(instruction)!, true);

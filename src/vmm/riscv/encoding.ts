@@ -141,8 +141,8 @@ export interface Instruction {
   readonly pattern: Pattern;
   /** Operands in assembly order, such as `rd,imm(rs1)`; `fd`, `fs1` ... name floating-point registers. */
   readonly operands: string;
-  /** Integer registers among the operands. */
-  readonly uses: { readonly rd: boolean; readonly rs1: boolean; readonly rs2: boolean };
+  /** Which registers are among the operands. */
+  readonly uses: Readonly<Record<'rd' | 'rs1' | 'rs2' | 'fd' | 'fs1' | 'fs2' | 'fs3', boolean>>;
   readonly semantics: (s: Semantics) => void;
 }
 
@@ -161,7 +161,8 @@ export interface Compressed {
 }
 
 export function insn(name: string, encoding: string, operands: string, semantics: (s: Semantics) => void): Instruction {
-  const names = operands.split(/[,()]/);
-  const uses = { rd: names.includes('rd'), rs1: names.includes('rs1'), rs2: names.includes('rs2') };
+  const has = (operand: string) => operands.split(/[,()]/).includes(operand);
+  const integer = { rd: has('rd'), rs1: has('rs1'), rs2: has('rs2') };
+  const uses = { ...integer, fd: has('fd'), fs1: has('fs1'), fs2: has('fs2'), fs3: has('fs3') };
   return { name, pattern: new Pattern(encoding), operands, uses, semantics };
 }

@@ -158,8 +158,8 @@ export class RegionBuilder {
     this.#targets = blocks.map(() => ({}));
     const indexOf = (offset: number) => this.#indexes.get(offset);
     const successors = blocks.map((block) => successorsOf(block).flatMap((offset) => indexOf(offset) ?? []));
-    this.#structure = new Structure({ size: blocks.length, successors: (block) => successors[block] });
-    this.#unchecked = budgetChecks(blocks, this.#structure, successors);
+    this.#structure = new Structure(successors);
+    this.#unchecked = budgetChecks(blocks, this.#structure);
     [this.hart, this.#budget, this.page] = f.params;
     this.fastTlb = f.local('i32');
     this.#out = f.local('i64');
@@ -396,14 +396,14 @@ export class RegionBuilder {
  * For each block the most steps that may be taken from its start before the budget is looked at again; 0 where it is not looked
  * at. That happens wherever jumps meet, and on long ways in between.
  */
-function budgetChecks(blocks: readonly Block[], structure: Structure, successors: readonly (readonly number[])[]) {
+function budgetChecks(blocks: readonly Block[], structure: Structure): Int32Array {
   const longest = new Int32Array(blocks.length);
   const checked = new Uint8Array(blocks.length);
   for (const index of [...structure.order].reverse()) {
     const { length } = blocks[index].instructions;
     longest[index] = length;
-    for (const next of successors[index]) {
-      if (structure.isBack(index, next) || structure.isMerge(next) || !structure.follows(index, next)) continue;
+    for (const next of structure.successors[index]) {
+      if (structure.isBack(index, next) || structure.isMerge(next)) continue;
       if (length + longest[next] > UNCHECKED_MAX) checked[next] = 1;
       if (!checked[next]) longest[index] = Math.max(longest[index], length + longest[next]);
     }
