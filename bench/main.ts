@@ -70,7 +70,7 @@ try {
     results.push(result);
     first.push({ guest: guest.name, median: median(starts) });
     console.log(
-      `${tableOf(result)}\n  start of the process to its end after one step: ${median(starts).toFixed(0)} ms\n`,
+      `${tableOf(result)}\n  startup: ${median(starts).toFixed(0)} ms from the start of the process to the guest's first step\n`,
     );
   }
 } finally {

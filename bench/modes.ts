@@ -64,9 +64,11 @@ export async function sample(guest: BenchGuest, mode: Mode, folder: string): Pro
   }
 }
 
-/** From the start of the process until it has executed its guest's first step, and ended. */
+/** From the start of the process until it says that its guest has taken the first step: Node and all modules included, the end of the process not. */
 export async function firstStep(guest: BenchGuest, folder: string): Promise<number> {
-  return (await ours(['run', ...machineArguments(guest, folder), '--max-steps', '1'])).wallMs;
+  const { firstOutputMs } = await ours(['run', ...machineArguments(guest, folder), '--max-steps', '1']);
+  if (firstOutputMs === null) throw new Error(`${guest.name}: nothing was said of the first step`);
+  return firstOutputMs;
 }
 
 const ours = (args: readonly string[]) => measure(process.execPath, [MAIN, ...args]);

@@ -5,6 +5,8 @@ import type { Exchange } from './guests.ts';
 
 export interface ProcessResult {
   readonly wallMs: number;
+  /** From the start of the process to the first byte on its standard output; null if there was none. */
+  readonly firstOutputMs: number | null;
   /** Largest resident set seen; null where the system does not tell. */
   readonly peakBytes: number | null;
   readonly stdout: string;
@@ -32,6 +34,7 @@ export function measure(
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     let peakBytes: number | null = null;
+    let firstOutputMs: number | null = null;
     const sample = () => {
       // The system keeps the peak itself, so that only what comes after the last look is missed.
       peakBytes = peakOf(child.pid) ?? peakBytes;
@@ -41,6 +44,7 @@ export function measure(
     let unanswered = '';
     child.stdin?.on('error', () => {});
     child.stdout?.on('data', (chunk: Buffer) => {
+      firstOutputMs ??= performance.now() - started;
       out.push(chunk);
       if (left.length === 0) return;
       unanswered += chunk.toString('latin1');
@@ -58,7 +62,7 @@ export function measure(
       const wallMs = performance.now() - started;
       const stdout = Buffer.concat(out).toString('latin1');
       const stderr = Buffer.concat(err).toString('latin1');
-      if (code === 0) return resolve({ wallMs, peakBytes, stdout, stderr });
+      if (code === 0) return resolve({ wallMs, firstOutputMs, peakBytes, stdout, stderr });
       const words = `${stdout.slice(-1000)}\n${stderr.slice(-1000)}`;
       reject(new Error(`${program} ${args.join(' ')} ended with ${signal ?? code}:\n${words}`));
     });

@@ -3,7 +3,7 @@ import type { BenchGuest } from './guests.ts';
 import { MODES, type Mode, type Sample } from './modes.ts';
 
 /** Grows when a field changes its meaning or goes away; a new field does not make a new version. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 export interface ModeResult {
   readonly mode: Mode;
@@ -38,6 +38,7 @@ export interface BenchResult {
   readonly takenAt: string;
   readonly host: { readonly cpu: string; readonly cores: number; readonly node: string; readonly qemu: string | null };
   readonly repeat: number;
+  /** From the start of the process to its word that the first step is done. */
   readonly firstStepMs: readonly { readonly guest: string; readonly median: number }[];
   readonly guests: readonly GuestResult[];
 }
