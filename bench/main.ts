@@ -14,10 +14,12 @@ import { benchGuests } from './guests.ts';
 import { firstStep, isQemu, type Mode, modesOf, type Sample, sample } from './modes.ts';
 import { measure } from './process.ts';
 import { type BenchResult, median, resultOf, SCHEMA_VERSION, tableOf } from './report.ts';
+import { benchTimeline, timelineText } from './timeline.ts';
 
 const USAGE = `npm run bench -- [options] [guest...]
 
 Measures the guests whose names contain one of the words; all of them without any.
+'timeline TRACE...' measures moving through recorded traces instead.
 
   --repeat N   runs of each kind; medians are shown [3]
   --long       also the guests that work for minutes
@@ -36,6 +38,15 @@ const { values: args, positionals: words } = parseArgs({
 });
 if (args.help) {
   console.log(USAGE);
+  process.exit();
+}
+if (words[0] === 'timeline') {
+  const measured = [];
+  for (const path of words.slice(1)) {
+    measured.push(await benchTimeline(path));
+    console.log(`${timelineText(measured[measured.length - 1])}\n`);
+  }
+  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(measured, null, 2)}\n`);
   process.exit();
 }
 const repeat = parseWhole('--repeat', args.repeat, 1, 1000);
