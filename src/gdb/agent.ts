@@ -1,70 +1,51 @@
 /**
  * Conditions as gdb sends them: programs of its bytecode for agents (gdb manual, appendix "The GDB Agent Expression Mechanism"). A
- * program is read once into an expression without jumps, which somebody can evaluate wherever the hits come up.
+ * program is read once and put as an expression of the session's language (replay/expression.ts), which the engine evaluates wherever
+ * hits come up. Words of the bytecode have 64 bits and wrap; numbers of expressions have any size, so that what may leave 64 bits is cut.
  */
-export type Unary = 'not' | 'complement';
-export type Binary =
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'divS'
-  | 'divU'
-  | 'remS'
-  | 'remU'
-  | 'shl'
-  | 'shrS'
-  | 'shrU'
-  | 'and'
-  | 'or'
-  | 'xor'
-  | 'equal'
-  | 'lessS'
-  | 'lessU';
 
-/** A value of 64 bits. `size` counts the nodes below and this one, each as often as it is used. */
-export type AgentExpression = { readonly size: number } & (
-  | { readonly kind: 'constant'; readonly value: bigint }
-  /** A register by its number in packets. */
-  | { readonly kind: 'register'; readonly number: number }
-  /** Memory, little-endian, zero-extended. */
-  | { readonly kind: 'load'; readonly bytes: 1 | 2 | 4 | 8; readonly address: AgentExpression }
-  | { readonly kind: 'unary'; readonly op: Unary; readonly a: AgentExpression }
-  | { readonly kind: 'binary'; readonly op: Binary; readonly a: AgentExpression; readonly b: AgentExpression }
-  /** The low bits, extended by zeros or by the sign. */
-  | { readonly kind: 'extend'; readonly signed: boolean; readonly bits: number; readonly a: AgentExpression }
-  | {
-      readonly kind: 'choose';
-      readonly condition: AgentExpression;
-      readonly yes: AgentExpression;
-      readonly no: AgentExpression;
-    }
-);
+/** The text of a value between 0 and 2^64, as deep in parentheses, and its value where that is known. */
+interface Value {
+  readonly text: string;
+  readonly depth: number;
+  readonly known?: bigint;
+}
 
-/** Bounds of a condition: whoever sends a larger one evaluates it himself. */
-const SIZE_MAX = 1000;
+/** Bounds that keep within those of expressions. */
+const LENGTH_MAX = 8000;
+const DEPTH_MAX = 150;
 const STEPS_MAX = 10_000;
 const STACK_MAX = 100;
-const CHOICES_DEEP_MAX = 100;
+const CHOICES_DEEP_MAX = 50;
 
-const BINARY: Readonly<Record<number, Binary>> = {
-  2: 'add',
-  3: 'sub',
-  4: 'mul',
-  5: 'divS',
-  6: 'divU',
-  7: 'remS',
-  8: 'remU',
-  9: 'shl',
-  10: 'shrS',
-  11: 'shrU',
-  15: 'and',
-  16: 'or',
-  17: 'xor',
-  19: 'equal',
-  20: 'lessS',
-  21: 'lessU',
+type Operator = readonly [form: (a: string, b: string) => string, compute: (a: bigint, b: bigint) => bigint | null];
+
+const WORD = (1n << 64n) - 1n;
+const cut = (text: string) => `(${text} & 0x${WORD.toString(16)})`;
+const signed = (value: bigint) => BigInt.asIntN(64, value);
+/** Null for a division by zero, which is left for the engine to find. */
+const divided = (a: bigint, b: bigint, by: (a: bigint, b: bigint) => bigint) => (b === 0n ? null : by(a, b));
+
+const BINARY: Readonly<Record<number, Operator>> = {
+  2: [(a, b) => cut(`(${a} + ${b})`), (a, b) => a + b],
+  3: [(a, b) => cut(`(${a} - ${b})`), (a, b) => a - b],
+  4: [(a, b) => cut(`(${a} * ${b})`), (a, b) => a * b],
+  5: [(a, b) => cut(`(signed(${a}) / signed(${b}))`), (a, b) => divided(signed(a), signed(b), (x, y) => x / y)],
+  6: [(a, b) => `(${a} / ${b})`, (a, b) => divided(a, b, (x, y) => x / y)],
+  7: [(a, b) => cut(`(signed(${a}) % signed(${b}))`), (a, b) => divided(signed(a), signed(b), (x, y) => x % y)],
+  8: [(a, b) => `(${a} % ${b})`, (a, b) => divided(a, b, (x, y) => x % y)],
+  9: [(a, b) => cut(`(${a} << ${b})`), (a, b) => (b > 63n ? 0n : a << b)],
+  10: [(a, b) => cut(`(signed(${a}) >> ${b})`), (a, b) => signed(a) >> (b > 63n ? 63n : b)],
+  11: [(a, b) => `(${a} >> ${b})`, (a, b) => (b > 63n ? 0n : a >> b)],
+  15: [(a, b) => `(${a} & ${b})`, (a, b) => a & b],
+  16: [(a, b) => `(${a} | ${b})`, (a, b) => a | b],
+  17: [(a, b) => `(${a} ^ ${b})`, (a, b) => a ^ b],
+  19: [(a, b) => `(${a} == ${b})`, (a, b) => BigInt(a === b)],
+  20: [(a, b) => `(signed(${a}) < signed(${b}))`, (a, b) => BigInt(signed(a) < signed(b))],
+  21: [(a, b) => `(${a} < ${b})`, (a, b) => BigInt(a < b)],
 };
-const LOADS: Readonly<Record<number, 1 | 2 | 4 | 8>> = { 23: 1, 24: 2, 25: 4, 26: 8 };
+/** Bits read, and bytes of the constants that follow. */
+const LOADS: Readonly<Record<number, number>> = { 23: 8, 24: 16, 25: 32, 26: 64 };
 const CONSTANTS: Readonly<Record<number, number>> = { 34: 1, 35: 2, 36: 4, 37: 8 };
 const OP = {
   not: 0x0e,
@@ -85,13 +66,16 @@ const OP = {
 /** A program that is not followed: it is wrong, does what conditions do not (floating point, tracing), or is too large. */
 class NotFollowed extends Error {}
 
+/** The name that expressions have for a register's number in packets; null if they have none. */
+export type RegisterName = (number: number) => string | null;
+
 /**
  * The expression that a program computes; null for a program that cannot be followed. Jumps become choices, each way with the rest of the
- * program, so that loops end at the bound.
+ * program, so that loops end at a bound.
  */
-export function readAgentCode(code: Uint8Array): AgentExpression | null {
+export function expressionOf(code: Uint8Array, registerName: RegisterName): string | null {
   try {
-    return new Follower(code).follow(0, [], 0);
+    return new Follower(code, registerName).follow(0, [], 0).text;
   } catch (error) {
     if (error instanceof NotFollowed) return null;
     throw error;
@@ -100,87 +84,107 @@ export function readAgentCode(code: Uint8Array): AgentExpression | null {
 
 class Follower {
   readonly #code: Uint8Array;
+  readonly #registerName: RegisterName;
   #steps = 0;
 
-  constructor(code: Uint8Array) {
+  constructor(code: Uint8Array, registerName: RegisterName) {
     this.#code = code;
+    this.#registerName = registerName;
   }
 
-  /** From an instruction on, with this stack, `depth` choices deep. */
-  follow(start: number, before: readonly AgentExpression[], depth: number): AgentExpression {
-    if (depth > CHOICES_DEEP_MAX) fail();
+  /** From an instruction on, with this stack, `choices` choices deep. */
+  follow(start: number, before: readonly Value[], choices: number): Value {
+    if (choices > CHOICES_DEEP_MAX) fail();
     const stack = [...before];
     let pc = start;
-    const operand = (bytes: number): bigint => {
-      if (pc + bytes > this.#code.length) throw new NotFollowed();
-      let value = 0n;
-      for (let i = 0; i < bytes; i++) value = (value << 8n) | BigInt(this.#code[pc++]);
+    const operand = (bytes: number): number => {
+      let value = 0;
+      for (let i = 0; i < bytes; i++) value = value * 256 + (this.#code[pc++] ?? fail());
       return value;
     };
-    const pop = (): AgentExpression => stack.pop() ?? fail();
+    const pop = (): Value => stack.pop() ?? fail();
     for (;;) {
       if (++this.#steps > STEPS_MAX || stack.length > STACK_MAX) fail();
-      const op = Number(operand(1));
+      const op = operand(1);
       if (op in BINARY) {
         const b = pop();
         stack.push(binary(BINARY[op], pop(), b));
-      } else if (op in LOADS) {
+        continue;
+      }
+      if (op in LOADS) {
         const address = pop();
-        stack.push(sized({ kind: 'load', bytes: LOADS[op], address }, address));
-      } else if (op in CONSTANTS) {
-        stack.push(constant(operand(CONSTANTS[op])));
-      } else {
-        switch (op) {
-          case OP.not:
-            stack.push(unary('not', pop()));
-            break;
-          case OP.complement:
-            stack.push(unary('complement', pop()));
-            break;
-          case OP.signExtend:
-          case OP.zeroExtend:
-            stack.push(extend(op === OP.signExtend, Number(operand(1)), pop()));
-            break;
-          case OP.register:
-            stack.push({ kind: 'register', number: Number(operand(2)), size: 1 });
-            break;
-          case OP.dup:
-            stack.push(stack.at(-1) ?? fail());
-            break;
-          case OP.pop:
-            pop();
-            break;
-          case OP.swap:
-            stack.push(...[pop(), pop()]);
-            break;
-          case OP.pick:
-            stack.push(stack.at(-1 - Number(operand(1))) ?? fail());
-            break;
-          case OP.rot: {
-            // a b c becomes c a b.
-            const [c, b, a] = [pop(), pop(), pop()];
-            stack.push(c, a, b);
-            break;
-          }
-          case OP.goto:
-            pc = Number(operand(2));
-            break;
-          case OP.ifGoto: {
-            const target = Number(operand(2));
-            const condition = pop();
-            if (condition.kind === 'constant') {
-              if (condition.value !== 0n) pc = target;
-              break;
-            }
-            const yes = this.follow(target, stack, depth + 1);
-            const no = this.follow(pc, stack, depth + 1);
-            return sized({ kind: 'choose', condition, yes, no }, condition, yes, no);
-          }
-          case OP.end:
-            return pop();
-          default:
-            fail();
+        stack.push(bounded({ text: `u${LOADS[op]}(${address.text})`, depth: address.depth + 1 }));
+        continue;
+      }
+      if (op in CONSTANTS) {
+        let value = 0n;
+        for (let i = CONSTANTS[op]; i > 0; i--) value = value * 256n + BigInt(operand(1));
+        stack.push(constant(value));
+        continue;
+      }
+      switch (op) {
+        case OP.not:
+          stack.push(
+            unary(
+              (a) => `(!${a})`,
+              (a) => BigInt(a === 0n),
+              pop(),
+            ),
+          );
+          break;
+        case OP.complement:
+          stack.push(
+            unary(
+              (a) => cut(`~${a}`),
+              (a) => ~a,
+              pop(),
+            ),
+          );
+          break;
+        case OP.signExtend:
+        case OP.zeroExtend:
+          stack.push(extended(op === OP.signExtend, operand(1), pop()));
+          break;
+        case OP.register:
+          stack.push({ text: this.#registerName(operand(2)) ?? fail(), depth: 0 });
+          break;
+        case OP.dup:
+          stack.push(stack.at(-1) ?? fail());
+          break;
+        case OP.pop:
+          pop();
+          break;
+        case OP.swap:
+          stack.push(...[pop(), pop()]);
+          break;
+        case OP.pick:
+          stack.push(stack.at(-1 - operand(1)) ?? fail());
+          break;
+        case OP.rot: {
+          // a b c becomes c a b.
+          const [c, b, a] = [pop(), pop(), pop()];
+          stack.push(c, a, b);
+          break;
         }
+        case OP.goto:
+          pc = operand(2);
+          break;
+        case OP.ifGoto: {
+          const target = operand(2);
+          const condition = pop();
+          if (condition.known === undefined) {
+            const yes = this.follow(target, stack, choices + 1);
+            const no = this.follow(pc, stack, choices + 1);
+            const depth = Math.max(condition.depth, yes.depth, no.depth) + 1;
+            return bounded({ text: `(${condition.text} ? ${yes.text} : ${no.text})`, depth });
+          }
+          if (condition.known !== 0n) pc = target;
+          break;
+        }
+        case OP.end:
+          return pop();
+        default:
+          fail();
       }
     }
   }
@@ -190,122 +194,37 @@ function fail(): never {
   throw new NotFollowed();
 }
 
-type Shape = AgentExpression extends infer E ? (E extends { size: number } ? Omit<E, 'size'> : never) : never;
-
-function sized(shape: Shape, ...parts: readonly AgentExpression[]): AgentExpression {
-  const size = parts.reduce((sum, part) => sum + part.size, 1);
-  if (size > SIZE_MAX) fail();
-  return { ...shape, size } as AgentExpression;
+function bounded(value: Value): Value {
+  return value.text.length > LENGTH_MAX || value.depth > DEPTH_MAX ? fail() : value;
 }
 
-const constant = (value: bigint): AgentExpression => ({ kind: 'constant', value: BigInt.asUintN(64, value), size: 1 });
-
-function unary(op: Unary, a: AgentExpression): AgentExpression {
-  if (a.kind === 'constant') return constant(applyUnary(op, a.value));
-  return sized({ kind: 'unary', op, a }, a);
+function constant(value: bigint): Value {
+  const known = BigInt.asUintN(64, value);
+  return { text: known.toString(), depth: 0, known };
 }
 
-function binary(op: Binary, a: AgentExpression, b: AgentExpression): AgentExpression {
-  if (a.kind === 'constant' && b.kind === 'constant') {
-    const value = applyBinary(op, a.value, b.value);
-    if (value !== null) return constant(value);
-  }
-  return sized({ kind: 'binary', op, a, b }, a, b);
+function unary(form: (a: string) => string, compute: (a: bigint) => bigint, a: Value): Value {
+  if (a.known !== undefined) return constant(compute(a.known));
+  return bounded({ text: form(a.text), depth: a.depth + 4 });
 }
 
-function extend(signed: boolean, bits: number, a: AgentExpression): AgentExpression {
+function binary([form, compute]: Operator, a: Value, b: Value): Value {
+  const value = a.known === undefined || b.known === undefined ? null : compute(a.known, b.known);
+  if (value !== null) return constant(value);
+  return bounded({ text: form(a.text, b.text), depth: Math.max(a.depth, b.depth) + 3 });
+}
+
+/** The low bits, extended by the sign or by zeros. */
+function extended(bySign: boolean, bits: number, a: Value): Value {
   if (bits === 0 || bits > 64) fail();
   if (bits === 64) return a;
-  if (a.kind === 'constant') return constant(applyExtend(signed, bits, a.value));
-  return sized({ kind: 'extend', signed, bits, a }, a);
-}
-
-/** What a condition may look at. Null: there is nothing to read. */
-export interface AgentState {
-  register(number: number): bigint | null;
-  load(address: bigint, bytes: 1 | 2 | 4 | 8): bigint | null;
-}
-
-/** The value, unsigned; null where it divides by zero, or reads what is not there. */
-export function evaluateAgent(e: AgentExpression, state: AgentState): bigint | null {
-  const value = (part: AgentExpression) => evaluateAgent(part, state);
-  switch (e.kind) {
-    case 'constant':
-      return e.value;
-    case 'register':
-      return state.register(e.number);
-    case 'load': {
-      const address = value(e.address);
-      return address === null ? null : state.load(address, e.bytes);
-    }
-    case 'unary': {
-      const a = value(e.a);
-      return a === null ? null : applyUnary(e.op, a);
-    }
-    case 'binary': {
-      const a = value(e.a);
-      const b = value(e.b);
-      return a === null || b === null ? null : applyBinary(e.op, a, b);
-    }
-    case 'extend': {
-      const a = value(e.a);
-      return a === null ? null : applyExtend(e.signed, e.bits, a);
-    }
-    case 'choose': {
-      const condition = value(e.condition);
-      return condition === null ? null : value(condition !== 0n ? e.yes : e.no);
-    }
-  }
-}
-
-function applyUnary(op: Unary, a: bigint): bigint {
-  return op === 'not' ? BigInt(a === 0n) : BigInt.asUintN(64, ~a);
-}
-
-function applyExtend(signed: boolean, bits: number, a: bigint): bigint {
-  return BigInt.asUintN(64, signed ? BigInt.asIntN(bits, a) : BigInt.asUintN(bits, a));
-}
-
-/** Null for a division by zero. */
-function applyBinary(op: Binary, a: bigint, b: bigint): bigint | null {
-  const [sa, sb] = [BigInt.asIntN(64, a), BigInt.asIntN(64, b)];
-  if (b === 0n && /^(?:div|rem)/.test(op)) return null;
-  return BigInt.asUintN(64, compute());
-
-  function compute(): bigint {
-    switch (op) {
-      case 'add':
-        return a + b;
-      case 'sub':
-        return a - b;
-      case 'mul':
-        return a * b;
-      case 'divS':
-        return sa / sb;
-      case 'divU':
-        return a / b;
-      case 'remS':
-        return sa % sb;
-      case 'remU':
-        return a % b;
-      case 'shl':
-        return b > 63n ? 0n : a << b;
-      case 'shrS':
-        return sa >> (b > 63n ? 63n : b);
-      case 'shrU':
-        return b > 63n ? 0n : a >> b;
-      case 'and':
-        return a & b;
-      case 'or':
-        return a | b;
-      case 'xor':
-        return a ^ b;
-      case 'equal':
-        return BigInt(a === b);
-      case 'lessS':
-        return BigInt(sa < sb);
-      case 'lessU':
-        return BigInt(a < b);
-    }
-  }
+  const low = (text: string) => `(${text} & 0x${((1n << BigInt(bits)) - 1n).toString(16)})`;
+  const sign = `0x${(1n << BigInt(bits - 1)).toString(16)}`;
+  return bySign
+    ? unary(
+        (text) => cut(`((${low(text)} ^ ${sign}) - ${sign})`),
+        (value) => BigInt.asIntN(bits, value),
+        a,
+      )
+    : unary(low, (value) => BigInt.asUintN(bits, value), a);
 }

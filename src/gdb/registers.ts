@@ -17,9 +17,9 @@ const VIRTUAL = 'org.gnu.gdb.riscv.virtual';
 /** A feature that gdb has never heard of: it shows its registers all the same. */
 const TIMELINE = 'org.chronovisor.timeline';
 
-const X_NAMES =
+export const X_NAMES =
   'zero ra sp gp tp t0 t1 t2 fp s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 t3 t4 t5 t6'.split(' ');
-const F_NAMES =
+export const F_NAMES =
   'ft0 ft1 ft2 ft3 ft4 ft5 ft6 ft7 fs0 fs1 fa0 fa1 fa2 fa3 fa4 fa5 fa6 fa7 fs2 fs3 fs4 fs5 fs6 fs7 fs8 fs9 fs10 fs11 ft8 ft9 ft10 ft11'.split(
     ' ',
   );
@@ -43,10 +43,17 @@ export function registerList(csrs: readonly string[]): Register[] {
     row(CPU, 64, 'code_ptr')('pc'),
     ...F_NAMES.map(row(FPU, 64, 'riscv_double')),
     ...FLOAT_CSRS.map(row(FPU, 32, 'int')),
-    ...csrs.filter((name) => !FLOAT_CSRS.includes(name)).map(row(CSR, 64, 'int')),
+    ...csrs.filter((name) => !FLOAT_CSRS.includes(name)).map(row(CSR, 64, 'uint64')),
     row(VIRTUAL, 64, 'int')('priv'),
     row(TIMELINE, 64, 'uint64')('position'),
   ];
+}
+
+/** The name of the register with a number in expressions of conditions (replay/expression.ts); null if they do not know it. */
+export function expressionName(register: Register, number: number): string | null {
+  if (register.feature === CPU) return number < 32 ? `x${number}` : 'pc';
+  if (register.type === 'riscv_double') return `f${number - GENERAL_COUNT}`;
+  return register.feature === TIMELINE ? null : register.name;
 }
 
 /**

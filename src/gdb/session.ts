@@ -2,7 +2,7 @@
  * A conversation in gdb's remote serial protocol: a packet in, calls to the target, a reply out. It knows neither sockets nor framing. Section
  * names in comments are those of the gdb manual's appendix on the protocol.
  */
-import { UserError } from '../base/assert.ts';
+import { Divergence, UserError } from '../base/assert.ts';
 import { PACKET_BYTES_MAX } from './codec.ts';
 import { crc32 } from './crc.ts';
 import { hexOfBytes, hexOfText, hexOfValue, parseBytes, parseCount, parseHex } from './hex.ts';
@@ -73,7 +73,7 @@ export class GdbSession {
       const answer = await this.#dispatch(packet, this.#service.signal);
       return typeof answer === 'string' ? { payload: answer } : answer;
     } catch (error) {
-      if (error instanceof TargetError || error instanceof UserError) return { payload: errorReply(error.message) };
+      if (isForPeople(error)) return { payload: errorReply(error.message) };
       throw error;
     } finally {
       this.#service = null;
@@ -225,7 +225,7 @@ export class GdbSession {
       await monitor.call(this.#target, command, this.#print, signal);
     } catch (error) {
       // gdb shows the text of an error reply as a failure of the protocol, so what went wrong is told as output.
-      if (!(error instanceof TargetError || error instanceof UserError)) throw error;
+      if (!isForPeople(error)) throw error;
       this.#print(`${error.message}\n`);
     } finally {
       this.#moved(null);
@@ -513,6 +513,11 @@ function writeNothing(args: string): string {
 function registerHex(register: Register, values: ReadonlyMap<string, bigint>): string {
   const value = values.get(register.name);
   return value === undefined ? 'x'.repeat(register.bits / 4) : hexOfValue(value, register.bits);
+}
+
+/** Not a bug of ours: something to be told to whoever asked. */
+function isForPeople(error: unknown): error is Error {
+  return error instanceof TargetError || error instanceof UserError || error instanceof Divergence;
 }
 
 /** An error in words, in one line of printable ASCII as the protocol wants it. */

@@ -2,8 +2,8 @@
  * A machine small enough to be written down: a target for tests of the protocol. Hart p % 2 takes the step from position p. Each hart goes round a
  * loop of ten instructions of 4 bytes; the last of them writes the hart's number of rounds to its word in memory.
  */
-import { evaluateAgent, readAgentCode } from '../../src/gdb/agent.ts';
 import { type GdbTarget, type Motion, type Point, type Print, type Stop, TargetError } from '../../src/gdb/target.ts';
+import { runAgentCode } from './agent-machine.ts';
 
 export const CODE = 0x8000_0000n;
 export const WORDS = 0x9000_0000n;
@@ -107,7 +107,7 @@ export class ToyTarget implements GdbTarget {
       register: (number: number) => values[names[number]] ?? null,
       load: (address: bigint) => Buffer.from(this.#words()).readBigUInt64LE(Number(address - WORDS)),
     };
-    const conditions = point.conditions.map((code) => evaluateAgent(readAgentCode(code)!, state));
+    const conditions = point.conditions.map((code) => runAgentCode(code, state));
     return conditions.length === 0 || conditions.some((value) => value !== 0n);
   }
 
