@@ -17,7 +17,7 @@ const LAYERS: Record<string, readonly string[]> = {
   symbols: ['base'],
   debugger: ['base', 'vmm', 'trace', 'recorder', 'replay'],
   gdb: ['base', 'debugger'],
-  cli: ['base', 'vmm', 'trace', 'recorder', 'replay', 'debugger', 'symbols'],
+  cli: ['base', 'vmm', 'trace', 'recorder', 'replay', 'debugger', 'symbols', 'gdb'],
 };
 
 interface Source {

@@ -39,6 +39,10 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     describe: 'print inputs, journal, console, checkpoints and chunks of a trace',
     load: async () => (await import('./dump.ts')).dumpCommand,
   },
+  gdb: {
+    describe: 'serve a trace to gdb, forward and back',
+    load: async () => (await import('./gdb.ts')).gdbCommand,
+  },
   diff: {
     describe: 'find the first position at which two recordings differ, and in what (exit code 1 if they do)',
     load: async () => (await import('./diff.ts')).diffCommand,

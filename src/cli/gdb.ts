@@ -1,0 +1,48 @@
+/** `chronovisor gdb`: a trace for gdb and whatever speaks its protocol. */
+import { openSession } from '../debugger/open.ts';
+import { TimelineTarget } from '../gdb/timeline-target.ts';
+import { command } from './command-line.ts';
+import { addressText, isLoopback, LISTEN_DEFAULT, parseListen, serveGdb } from './gdb-server.ts';
+import { openTrace, parsePosition } from './trace-argument.ts';
+
+export const gdbCommand = command(
+  '<trace>',
+  {
+    listen: {
+      type: 'text',
+      value: '[HOST:]PORT',
+      default: LISTEN_DEFAULT,
+      describe: 'where gdb connects to; port 0 is any that is free',
+    },
+    at: {
+      type: 'text',
+      value: 'POSITION',
+      default: 'end',
+      describe: "position to begin at, 'end', or a percentage such as 50%",
+    },
+  },
+  async (args) => {
+    const listen = parseListen('--listen', args.listen);
+    const position = parsePosition('--at', args.at, openTrace(args.trace));
+    if (!isLoopback(listen.host)) {
+      say(
+        `--listen ${args.listen}: whoever reaches this address can read all of the guest's memory; there is no password`,
+      );
+    }
+    const session = await openSession(args.trace);
+    await session.seek(position);
+    const server = await serveGdb('--listen', listen, await TimelineTarget.open(session), say);
+    console.log(`gdb: target extended-remote ${addressText(server.address)}`);
+    const stop = () => server.close();
+    process.once('SIGINT', stop).once('SIGTERM', stop);
+    try {
+      await server.ended;
+    } finally {
+      await session.close();
+    }
+  },
+);
+
+function say(text: string): void {
+  console.error(`chronovisor: ${text}`);
+}
