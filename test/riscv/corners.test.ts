@@ -459,3 +459,56 @@ test('the debug console reads what was typed, as far as it goes, and nothing whe
     assert.equal(uart.room, 65536, 'nothing waits any more');
   }
 });
+
+test('protection that ends within a page ends the code there, to the halfword', () => {
+  const USER = 0x1000;
+  const c_nop = [0x01, 0x00];
+  const c_li_a0 = (value: number) => [0x01 | ((value & 31) << 2), 0x45];
+  const wide = [0x13, 0x05, 0x15, 0x00]; // addi a0, a0, 1
+  // 64 bytes that may be executed in the middle of a page; jumps and falling through lead out of them, in front and behind.
+  for (const { from, code, epc, tval, a0 } of [
+    { from: 64, code: [...c_li_a0(7), ...Array(31).fill(c_nop).flat(), ...c_li_a0(9)], epc: 128, tval: 128, a0: 7n },
+    { from: 124, code: [...c_li_a0(7), ...wide], epc: 126, tval: 128, a0: 7n },
+    { from: 122, code: [...c_li_a0(7), ...wide, ...c_li_a0(9)], epc: 128, tval: 128, a0: 8n },
+    // c.j -4, from the first halfword to the one before it but one.
+    { from: 64, code: [...c_li_a0(3), 0xf5, 0xbf], epc: 64 + 2 - 4, tval: 64 + 2 - 4, a0: 3n },
+  ]) {
+    const user = new Uint8Array(0x1000);
+    user.set(code, from);
+    const image = program(
+      (a) => {
+        a.address(T0, 'handler');
+        a.csrw(CSR.mtvec, T0);
+        // NAPOT: 64 bytes from offset 64 of the user's page on.
+        li32(a, T0, (START + USER + 64) / 4 + 7);
+        a.word(((32 << 20) | (T0 << 15) | (1 << 12) | (T0 << 7) | 0x13) >>> 0);
+        a.word(((32 << 20) | (T0 << 15) | (5 << 12) | (T0 << 7) | 0x13) >>> 0);
+        a.csrw(CSR.pmpaddr0, T0);
+        a.addi(T0, ZERO, 0x1d);
+        a.csrw(CSR.pmpcfg0, T0);
+        a.address(T0, START + USER + from);
+        a.csrw(CSR.mepc, T0);
+        a.csrw(CSR.mstatus, ZERO);
+        a.word(MRET);
+        a.label('handler');
+        powerOff(a);
+        a.label('wait');
+        a.jump('wait');
+      },
+      { [USER]: user },
+    );
+    for (const hotAfter of [Number.POSITIVE_INFINITY, 0]) {
+      for (const sliceSteps of SLICES) {
+        const machine = bareMachine(image);
+        machine.cpu.jit.hotAfter = hotAfter;
+        if (sliceSteps) machine.sliceSteps = sliceSteps;
+        assert.equal(machine.run(1_000_000).kind, 'stopped');
+        const what = `from ${from}, slices of ${sliceSteps}, hot after ${hotAfter}`;
+        assert.equal(machine.cpu.get(0, 'mcause'), BigInt(CAUSE.instructionAccess), what);
+        assert.equal(machine.cpu.get(0, 'mepc'), BigInt(START + USER + epc), what);
+        assert.equal(machine.cpu.get(0, 'mtval'), BigInt(START + USER + tval), what);
+        assert.equal(machine.cpu.x(0, A0), a0, what);
+      }
+    }
+  }
+});

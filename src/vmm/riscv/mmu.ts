@@ -493,11 +493,23 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
       f.do(fault, hart, ACCESS.fetch, pc, 1);
       f.return(0);
     });
-    f.store('i64', hart, H.fetchPage, pc.and(PAGE_MASK));
+    const privilege = f.let(load('i32', hart, H.privilege));
+    const whole = f.let(protection.call(hart, pa.and(PAGE_MASK), 4096, privilege).and(4));
+    f.if(whole.eqz(), () => {
+      // Protection lets only a part of the page be executed: every instruction enters it anew, so the slice ends with this one.
+      const offset = f.let(pc.wrap().and(4095));
+      const low = load('u16', hostPage.call(pageIndex(pa)).add(offset));
+      f.if(low.and(3).eq(3).and(offset.ne(4094)), () => {
+        f.if(translate.call(hart, pc.add(2n), ACCESS.fetch, 2).eq(-1n), () => f.return(0));
+      });
+      f.store('i32', hart, H.leave, 1);
+    });
+    f.store('i64', hart, H.fetchPage, whole.select(pc.and(PAGE_MASK), -1n));
     f.store('i64', hart, H.fetchPhysical, pa.and(PAGE_MASK));
     const records = f.let(decodedOf.call(hart));
-    const entry = f.let(fastFetchEntry(hart, pc));
     f.if(load('i32', i32(0), G.probeCode), () => f.do(host.pageEntered, pc, pageIndex(pa)));
+    f.if(whole.eqz(), () => f.return(records));
+    const entry = f.let(fastFetchEntry(hart, pc));
     f.store('i64', entry, H.fastFetch, fastFetchKey(hart, pc));
     f.store('i64', entry, H.fastFetch + 8, pa.and(PAGE_MASK));
     f.store('i32', entry, H.fastFetch + 16, records);
