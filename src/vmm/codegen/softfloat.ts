@@ -5,6 +5,8 @@
  * it raises; every function that can round takes a rounding mode last (`Rounding`). The bits and the flags depend
  * on the operands, the mode and nothing else: where the host's arithmetic is used, it is because it gives the same.
  */
+
+import type { Expr, Value } from './expr.ts';
 import { defineAdd } from './float/add.ts';
 import { type Comparisons, defineCompare } from './float/compare.ts';
 import { defineDemote, defineIntegerConversions, definePromote, type IntegerConversions } from './float/convert.ts';
@@ -15,10 +17,8 @@ import { defineMultiply } from './float/multiply.ts';
 import { type Core, defineCore } from './float/round.ts';
 import type { Func, ModuleBuilder } from './module.ts';
 
-// For code generators that put the host's arithmetic in line and call the complete operation otherwise.
-export { hostFma } from './float/fma.ts';
 export { F32, F64, Flag, type Format, Rounding } from './float/format.ts';
-export { type HostResult, hostResult, hostRounds } from './float/host.ts';
+export { inlineFloat } from './float/inline.ts';
 
 /**
  * The operations of one format, on its bit patterns `a`, `b`, `c` (i32 for f32, i64 for f64).
@@ -39,6 +39,14 @@ export interface FormatFns extends Comparisons, IntegerConversions {
   /** (flags, a, b, c, rm): a * b + c. */
   readonly fma: Func;
 }
+
+/** What gives a result where it is called: a function, or code in line. */
+export interface Operation {
+  call(...args: Value[]): Expr;
+}
+type Operations<T> = { readonly [K in keyof T]: T[K] extends Func ? Operation : Operations<T[K]> };
+/** The same as operations. */
+export type FloatOperations = Operations<FloatFns>;
 
 export interface FloatFns {
   readonly f32: FormatFns;

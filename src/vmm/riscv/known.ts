@@ -69,6 +69,9 @@ export function accessOf({ instruction }: Decoded): Access | undefined {
 export class Known {
   /** Steps taken since the budget was last charged. */
   steps = 0;
+  /** The floating-point unit is on, and its state is marked as changed. */
+  floatOn = false;
+  floatChanged = false;
   #roots = 0;
   #values: Map<number, Value>;
   readonly #lookedUp: LookedUp[];
@@ -86,6 +89,8 @@ export class Known {
   fork(): Known {
     const copy = new Known(new Map(this.#values), [...this.#lookedUp]);
     copy.steps = this.steps;
+    copy.floatOn = this.floatOn;
+    copy.floatChanged = this.floatChanged;
     copy.#roots = this.#roots;
     return copy;
   }

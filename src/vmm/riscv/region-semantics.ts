@@ -2,7 +2,7 @@
 import { assert } from '../../base/assert.ts';
 import { type Expr, i64, type LoadKind, load, type Value } from '../codegen/expr.ts';
 import type { Fn, StoreKind } from '../codegen/fn.ts';
-import type { FloatFns } from '../codegen/softfloat.ts';
+import type { FloatOperations } from '../codegen/softfloat.ts';
 import type { Decoded } from './decoder.ts';
 import { FloatOperands } from './float-operands.ts';
 import { H } from './hart.ts';
@@ -19,7 +19,7 @@ export class RegionSemantics extends FloatOperands implements Semantics {
   readonly #memory: { readonly found: LookedUp; readonly at: number } | null;
   readonly f: Fn;
   readonly rt: Runtime;
-  readonly float: FloatFns;
+  readonly float: FloatOperations;
   readonly hart: Expr;
 
   constructor(
@@ -35,7 +35,7 @@ export class RegionSemantics extends FloatOperands implements Semantics {
     this.#memory = memory;
     this.f = builder.f;
     this.rt = builder.rt;
-    this.float = builder.float;
+    this.float = builder.operations;
     this.hart = builder.hart;
   }
 
@@ -66,17 +66,24 @@ export class RegionSemantics extends FloatOperands implements Semantics {
     else this.#r.setX(this.#d.rd, value);
   }
 
-  #float(n: number): Expr {
-    return load('i64', this.hart, H.f + 8 * n);
-  }
   get d1() {
-    return this.#float(this.#d.rs1);
+    return this.#r.float(this.#d.rs1);
   }
   get d2() {
-    return this.#float(this.#d.rs2);
+    return this.#r.float(this.#d.rs2);
   }
   get d3() {
-    return this.#float(this.#d.rs3);
+    return this.#r.float(this.#d.rs3);
+  }
+  override needFloat() {
+    const { known } = this.#r;
+    if (!known.floatOn) super.needFloat();
+    known.floatOn = true;
+  }
+  protected override markFloat() {
+    const { known } = this.#r;
+    if (!known.floatChanged) super.markFloat();
+    known.floatChanged = true;
   }
   roundingMode(): Expr {
     const { rm } = this.#d;
@@ -90,7 +97,7 @@ export class RegionSemantics extends FloatOperands implements Semantics {
     return mode;
   }
   protected writeFloat(bits: Expr) {
-    this.f.store('i64', this.hart, H.f + 8 * this.#d.rd, bits);
+    this.#r.setFloat(this.#d.rd, bits);
   }
 
   /** The address is that of the instruction's operands: it has been looked up. */

@@ -13,7 +13,7 @@ import { assert } from '../../base/assert.ts';
 import { type Expr, i32, i64, type Local, load, type Type } from '../codegen/expr.ts';
 import { Fn, type Label } from '../codegen/fn.ts';
 import { Func, ModuleBuilder } from '../codegen/module.ts';
-import type { FloatFns } from '../codegen/softfloat.ts';
+import { type FloatFns, type FloatOperations, inlineFloat } from '../codegen/softfloat.ts';
 import { Structure } from '../codegen/structure.ts';
 import { COUNTERS_BASE, PAGE_BYTES } from '../layout.ts';
 import { type Block, type CodeSource, findBlocks, isJump, type Placed, pageOf, successorsOf } from './blocks.ts';
@@ -127,7 +127,7 @@ interface Targets {
 export class RegionBuilder {
   readonly f: Fn;
   readonly rt: Runtime;
-  readonly float: FloatFns;
+  readonly operations: FloatOperations;
   readonly hart: Local;
   readonly page: Local;
   readonly fastTlb: Local;
@@ -137,6 +137,7 @@ export class RegionBuilder {
   readonly #structure: Structure;
   readonly #budget: Local;
   readonly #out: Local;
+  /** By their offsets in the hart's state. */
   readonly #registers = new Map<number, Local>();
   readonly #written = new Set<number>();
   readonly #counting: boolean;
@@ -147,10 +148,14 @@ export class RegionBuilder {
   #block!: Block;
   #known!: Known;
 
+  get known(): Known {
+    return this.#known;
+  }
+
   constructor(f: Fn, blocks: readonly Block[], source: CodeSource, rt: Runtime, float: FloatFns, counting: boolean) {
     this.f = f;
     this.rt = rt;
-    this.float = float;
+    this.operations = inlineFloat(f, float);
     this.#blocks = blocks;
     this.#source = source;
     this.#counting = counting;
@@ -170,13 +175,13 @@ export class RegionBuilder {
     for (const i of this.#structure.order) {
       for (const { decoded } of this.#blocks[i].instructions) this.#noteRegisters(decoded);
     }
-    for (const [n, local] of this.#registers) f.set(local, load('i64', this.hart, H.x + 8 * n));
+    for (const [offset, local] of this.#registers) f.set(local, load('i64', this.hart, offset));
     f.set(this.fastTlb, load('i32', this.hart, H.fastTlb));
     f.block((exit) => {
       this.#exit = exit;
       this.#place(0, Known.nothing());
     });
-    for (const n of this.#written) f.store('i64', this.hart, H.x + 8 * n, this.#registers.get(n)!);
+    for (const offset of this.#written) f.store('i64', this.hart, offset, this.#registers.get(offset)!);
     f.store('i64', this.hart, H.pc, this.#out);
     f.return(this.#budget);
   }
@@ -372,25 +377,37 @@ export class RegionBuilder {
   }
 
   x(n: number): Expr {
-    return n === 0 ? i64(0) : this.#registers.get(n)!;
+    return n === 0 ? i64(0) : this.#registers.get(xOffset(n))!;
   }
   setX(n: number, value: Expr): void {
-    if (n !== 0) this.f.set(this.#registers.get(n)!, value);
+    if (n !== 0) this.f.set(this.#registers.get(xOffset(n))!, value);
+  }
+  float(n: number): Expr {
+    return this.#registers.get(floatOffset(n))!;
+  }
+  setFloat(n: number, bits: Expr): void {
+    this.f.set(this.#registers.get(floatOffset(n))!, bits);
   }
 
-  #noteRegisters({ instruction, rd, rs1, rs2 }: Decoded): void {
-    const { uses } = instruction;
-    if (uses.rs1) this.#use(rs1);
-    if (uses.rs2) this.#use(rs2);
-    if (uses.rd && rd !== 0) {
-      this.#use(rd);
-      this.#written.add(rd);
+  #noteRegisters({ instruction: { uses }, rd, rs1, rs2, rs3 }: Decoded): void {
+    if (uses.rs1 && rs1 !== 0) this.#use(xOffset(rs1));
+    if (uses.rs2 && rs2 !== 0) this.#use(xOffset(rs2));
+    if (uses.fs1) this.#use(floatOffset(rs1));
+    if (uses.fs2) this.#use(floatOffset(rs2));
+    if (uses.fs3) this.#use(floatOffset(rs3));
+    if (uses.fd || (uses.rd && rd !== 0)) {
+      const offset = uses.fd ? floatOffset(rd) : xOffset(rd);
+      this.#use(offset);
+      this.#written.add(offset);
     }
   }
-  #use(n: number): void {
-    if (n !== 0 && !this.#registers.has(n)) this.#registers.set(n, this.f.local('i64'));
+  #use(offset: number): void {
+    if (!this.#registers.has(offset)) this.#registers.set(offset, this.f.local('i64'));
   }
 }
+
+const xOffset = (n: number) => H.x + 8 * n;
+const floatOffset = (n: number) => H.f + 8 * n;
 
 /**
  * For each block the most steps that may be taken from its start before the budget is looked at again; 0 where it is not looked

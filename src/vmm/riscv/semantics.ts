@@ -4,7 +4,7 @@
  */
 import type { Expr, LoadKind, Value } from '../codegen/expr.ts';
 import type { Fn, StoreKind } from '../codegen/fn.ts';
-import type { FloatFns } from '../codegen/softfloat.ts';
+import type { FloatOperations } from '../codegen/softfloat.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface Semantics {
@@ -12,7 +12,7 @@ export interface Semantics {
   readonly f: Fn;
   /** Functions that several instructions share: slow memory paths, CSRs, traps. */
   readonly rt: Runtime;
-  readonly float: FloatFns;
+  readonly float: FloatOperations;
   /** Address of the hart's state (see hart.ts). */
   readonly hart: Expr;
 

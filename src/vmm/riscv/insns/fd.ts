@@ -1,6 +1,6 @@
 /** F and D: single- and double-precision floating point (unprivileged specification, chapters 20 and 21). */
 import { type Expr, load } from '../../codegen/expr.ts';
-import type { FormatFns } from '../../codegen/softfloat.ts';
+import type { FloatOperations } from '../../codegen/softfloat.ts';
 import { type Instruction, insn } from '../encoding.ts';
 import { H, MSTATUS } from '../hart.ts';
 import type { Semantics } from '../semantics.ts';
@@ -10,7 +10,7 @@ interface Format {
   readonly suffix: 's' | 'd';
   readonly code: '00' | '01';
   readonly sign: number | bigint;
-  readonly fns: (s: Semantics) => FormatFns;
+  readonly fns: (s: Semantics) => FloatOperations['f32'];
   readonly sources: (s: Semantics) => readonly [Expr, Expr, Expr];
   readonly write: (s: Semantics, bits: Expr) => void;
 }
