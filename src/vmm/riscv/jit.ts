@@ -14,8 +14,8 @@ import { HANDLER, writeRecord } from './decoder.ts';
 import type { Interpreter } from './interpreter.ts';
 import { compileRegions, EXIT_REASONS, type ExitReason } from './region.ts';
 
-/** Jumps to a place before it is compiled: compiling takes about as long as interpreting a few thousand instructions. */
-const HOT_AFTER = 3000;
+/** Jumps to a place before it is compiled: compiling takes about as long as interpreting some ten thousand instructions. */
+const HOT_AFTER = 6000;
 /** Slices that a request waits for others to join it. */
 const SLICES_WAITED_MAX = 8;
 /** Regions held at a time; V8 takes some kilobytes for each. When they are used up, all are thrown away. */

@@ -19,7 +19,6 @@ export class RegionSemantics extends FloatOperands implements Semantics {
   readonly #memory: { readonly found: LookedUp; readonly at: number } | null;
   readonly f: Fn;
   readonly rt: Runtime;
-  readonly float: FloatOperations;
   readonly hart: Expr;
 
   constructor(
@@ -35,10 +34,12 @@ export class RegionSemantics extends FloatOperands implements Semantics {
     this.#memory = memory;
     this.f = builder.f;
     this.rt = builder.rt;
-    this.float = builder.operations;
     this.hart = builder.hart;
   }
 
+  get float(): FloatOperations {
+    return this.#r.operations;
+  }
   get x1() {
     return this.#r.x(this.#d.rs1);
   }

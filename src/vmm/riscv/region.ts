@@ -127,7 +127,8 @@ interface Targets {
 export class RegionBuilder {
   readonly f: Fn;
   readonly rt: Runtime;
-  readonly operations: FloatOperations;
+  readonly #float: FloatFns;
+  #operations: FloatOperations | undefined;
   readonly hart: Local;
   readonly page: Local;
   readonly fastTlb: Local;
@@ -148,6 +149,10 @@ export class RegionBuilder {
   #block!: Block;
   #known!: Known;
 
+  get operations(): FloatOperations {
+    this.#operations ??= inlineFloat(this.f, this.#float);
+    return this.#operations;
+  }
   get known(): Known {
     return this.#known;
   }
@@ -155,7 +160,7 @@ export class RegionBuilder {
   constructor(f: Fn, blocks: readonly Block[], source: CodeSource, rt: Runtime, float: FloatFns, counting: boolean) {
     this.f = f;
     this.rt = rt;
-    this.operations = inlineFloat(f, float);
+    this.#float = float;
     this.#blocks = blocks;
     this.#source = source;
     this.#counting = counting;
