@@ -12,12 +12,13 @@ const LAYERS: Record<string, readonly string[]> = {
   base: [],
   vmm: ['base'],
   trace: ['base', 'vmm'],
+  compiler: ['base', 'vmm'],
   recorder: ['base', 'vmm', 'trace'],
-  replay: ['base', 'vmm', 'trace', 'recorder'],
+  replay: ['base', 'vmm', 'trace', 'recorder', 'compiler'],
   symbols: ['base'],
   debugger: ['base', 'vmm', 'trace', 'recorder', 'replay'],
   gdb: ['base', 'debugger'],
-  cli: ['base', 'vmm', 'trace', 'recorder', 'replay', 'debugger', 'symbols', 'gdb'],
+  cli: ['base', 'vmm', 'compiler', 'trace', 'recorder', 'replay', 'debugger', 'symbols', 'gdb'],
 };
 
 interface Source {

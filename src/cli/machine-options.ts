@@ -5,6 +5,7 @@ import { basename } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { UserError } from '../base/assert.ts';
 import { Random } from '../base/random.ts';
+import { CompilerThread } from '../compiler/thread.ts';
 import type { MachineDescription, TraceHeader } from '../trace/index.ts';
 import type { InputSource } from '../vmm/inputs.ts';
 import { HARTS_MAX, PAGE_BYTES, RAM_BYTES_MAX } from '../vmm/layout.ts';
@@ -125,6 +126,7 @@ export function assembleMachine(
     description,
     wrapSource(source, () => machine),
   );
+  machine.cpu.jit.compiler = new CompilerThread();
   bootVirt(machine, description, { bios, kernel, initrd }, source);
   const release = kernel && linuxRelease(kernel);
   const notes: TraceHeader['notes'] = [];

@@ -1,6 +1,7 @@
 /** Replays a whole trace and compares everything that was recorded: digests, journal entries, console output. */
 
 import { Divergence } from '../base/assert.ts';
+import { CompilerThread } from '../compiler/thread.ts';
 import { JournalFilter } from '../recorder/policy.ts';
 import type { ConsoleRun, JournalEntry, TraceReader } from '../trace/index.ts';
 import type { JournalEvent, Machine } from '../vmm/machine.ts';
@@ -34,6 +35,7 @@ export function digestOf(machine: Machine): Uint8Array {
 /** Throws a `Divergence` that names the first difference, both values, and the command that looks closer. */
 export function verify(trace: TraceReader, watcher: ReplayWatcher = {}): VerifyResult {
   const replayer = new Replayer(trace);
+  replayer.machine.cpu.jit.compiler = new CompilerThread();
   const { machine } = replayer;
   if (watcher.sliceSteps) machine.sliceSteps = watcher.sliceSteps;
   const journal = new Expected(trace, trace.journal(0, trace.replayableTo), journalText);

@@ -55,8 +55,6 @@ export interface Block {
 
 /** A page of code, as the interpreter knows it. */
 export interface CodePage {
-  /** Address of its decoded page: the same content at the same place has the same. */
-  readonly records: number;
   /** Reads 16 bits. */
   read(offset: number): number;
   /** Whether the interpreter has come to an offset, and may go on from there unhindered. */

@@ -1,6 +1,7 @@
 /** The compiler's keeper: compiles regions that have become hot, puts them into the table, and throws them away. */
 import {
   COUNTERS_BASE,
+  DECODED_TABLE_BASE,
   ENTRIES_OFFSET,
   G,
   HAS_REGIONS_OFFSET,
@@ -9,10 +10,11 @@ import {
   PAGE_TABLE_BASE,
   RECORD_BYTES,
 } from '../layout.ts';
-import { type CodePage, type CodeSource, pageOf } from './blocks.ts';
+import { type Block, type CodePage, type CodeSource, findBlocks, pageOf } from './blocks.ts';
+import { type CompiledRegions, ImmediateCompiler, type RegionCompiler } from './compiler.ts';
 import { HANDLER, writeRecord } from './decoder.ts';
 import type { Interpreter } from './interpreter.ts';
-import { compileRegions, EXIT_REASONS, type ExitReason } from './region.ts';
+import { EXIT_REASONS, type ExitReason } from './region.ts';
 
 /** Jumps to a place before it is compiled: compiling takes about as long as interpreting some ten thousand instructions. */
 const HOT_AFTER = 6000;
@@ -37,16 +39,29 @@ export interface DecodedPage {
   readonly page: number;
 }
 
+/** A region that is being compiled. */
+interface Planned {
+  readonly offset: number;
+  readonly blocks: readonly Block[];
+  /** Those of the pages that the blocks lie on. */
+  readonly pages: ReadonlyMap<number, DecodedPage>;
+}
+
 export class Jit {
   readonly table: WebAssembly.Table;
   readonly #memory: WebAssembly.Memory;
   readonly #view: DataView;
-  readonly #interpreter: Interpreter;
   #exports: Record<string, unknown> = {};
   /** Entry 0 of the table stays empty: 0 stands for "no region". */
   #used = 1;
   #requests: Request[] = [];
   #slicesWaited = 0;
+  /** Makes modules of regions; another one may take its place before the machine runs. */
+  compiler: RegionCompiler;
+  /** Batches of regions that the compiler has, in order. */
+  #begun: (readonly Planned[])[] = [];
+  /** Batches of which the results are not wanted any more. */
+  #outdated = 0;
   /** Regions compiled at a time. */
   batch = 8;
   /** Where each region is entered, by its place in the table. */
@@ -66,7 +81,7 @@ export class Jit {
   constructor(memory: WebAssembly.Memory, interpreter: Interpreter, stops: (page: number, offset: number) => boolean) {
     this.#memory = memory;
     this.#view = new DataView(memory.buffer);
-    this.#interpreter = interpreter;
+    this.compiler = new ImmediateCompiler(interpreter);
     this.#stops = stops;
     this.table = new WebAssembly.Table({ element: 'anyfunc', initial: REGIONS_MAX + 1 });
     this.hotAfter = HOT_AFTER;
@@ -102,40 +117,79 @@ export class Jit {
   /** Between two slices: what was asked for waits no longer than this. */
   betweenSlices(): void {
     if (this.#requests.length > 0 && ++this.#slicesWaited >= SLICES_WAITED_MAX) this.compile();
+    else if (this.#begun.length > 0) this.#installReady();
   }
 
-  /** Compiles what was asked for. */
+  /** Begins to compile what was asked for, and installs what is compiled by now. */
   compile(): void {
     const requests = this.#requests;
     this.#requests = [];
     this.#slicesWaited = 0;
-    if (this.#used + requests.length > REGIONS_MAX) this.clear();
-    const { rt, float, functions } = this.#interpreter;
-    const sources = requests.map((request) => this.#source(request));
-    const parts = { rt, float, exported: functions, counting: this.counting };
-    const { bytes, imports, blocks } = compileRegions(sources, parts);
+    const planned = requests.map((request) => this.#plan(request)).filter(({ blocks }) => blocks.length > 0);
+    if (planned.length > 0) {
+      const plans = planned.map(({ blocks, pages }) => {
+        return { blocks, records: new Map([...pages].map(([number, { records }]) => [number, records])) };
+      });
+      this.compiler.begin(plans, this.counting);
+      this.#begun.push(planned);
+    }
+    this.#installReady();
+  }
+
+  #plan({ offset, pages }: Request): Planned {
+    const blocks = findBlocks(this.#source({ offset, pages }));
+    const numbers = new Set(blocks.map(({ start }) => pageOf(start)));
+    return { offset, blocks, pages: new Map([...numbers].map((number) => [number, pages.get(number)!])) };
+  }
+
+  #installReady(): void {
+    while (this.#begun.length > 0) {
+      const compiled = this.compiler.take();
+      if (!compiled) return;
+      const planned = this.#begun.shift()!;
+      if (this.#outdated > 0) this.#outdated--;
+      else this.#install(planned, compiled);
+    }
+  }
+
+  #install(planned: readonly Planned[], { module, imports }: CompiledRegions): void {
+    if (this.#used + planned.length > REGIONS_MAX) this.clear();
     const host: Record<string, unknown> = { memory: this.#memory };
     for (const name of imports) host[name] = this.#exports[name];
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { host });
-    sources.forEach((source, i) => {
-      if (blocks[i].length === 0) return;
+    const instance = new WebAssembly.Instance(module, { host });
+    planned.forEach(({ offset, blocks, pages }, i) => {
+      const entry = pages.get(0)!.records + ENTRIES_OFFSET + offset * 2;
+      if (!blocks.every((block) => this.#holds(block, pages.get(pageOf(block.start))!))) {
+        // It may be asked for again.
+        this.#view.setInt32(entry, 0, true);
+        return;
+      }
       const place = this.#used++;
-      const pages = new Set<number>();
-      for (const { start, instructions } of blocks[i]) {
-        const page = source.page(pageOf(start))!.records;
-        pages.add(page);
+      for (const { start, instructions } of blocks) {
+        const { records } = pages.get(pageOf(start))!;
         for (const { offset: at, decoded } of instructions) {
           // What the region was made of has records from now on: a store there throws it away.
-          const record = recordOf(page, at & (PAGE_BYTES - 1));
+          const record = recordOf(records, at & (PAGE_BYTES - 1));
           if (this.#view.getUint16(record, true) === HANDLER.undecoded) writeRecord(this.#view, record, decoded.bits);
         }
       }
-      for (const page of pages) this.#belongsTo(page, place);
-      const entry = source.page(0)!.records + ENTRIES_OFFSET + source.entry * 2;
+      for (const { records } of pages.values()) this.#belongsTo(records, place);
       this.table.set(place, instance.exports[`r${i}`]);
       this.#entries[place] = entry;
       this.#view.setInt32(entry, place, true);
       this.compiled++;
+    });
+  }
+
+  /** Whether a page still has the code of a block, and no probe in it. */
+  #holds({ instructions }: Block, { records, page }: DecodedPage): boolean {
+    const view = this.#view;
+    if (view.getUint32(DECODED_TABLE_BASE + page * 4, true) !== records) return false;
+    const host = view.getUint32(PAGE_TABLE_BASE + page * 4, true);
+    return instructions.every(({ offset, decoded: { bits, length } }) => {
+      const at = offset & (PAGE_BYTES - 1);
+      const now = length === 2 ? view.getUint16(host + at, true) : view.getUint32(host + at, true);
+      return now === bits >>> 0 && !this.#stops(page, at);
     });
   }
 
@@ -158,6 +212,7 @@ export class Jit {
   /** Throws all regions away, and what was asked for. */
   clear(): void {
     this.#requests = [];
+    this.#outdated = this.#begun.length;
     for (const records of [...this.#regions.keys()]) this.drop(records);
     for (let place = 1; place < this.#used; place++) this.table.set(place, null);
     this.#used = 1;
@@ -188,7 +243,6 @@ export class Jit {
     const view = this.#view;
     const host = view.getUint32(PAGE_TABLE_BASE + page * 4, true);
     return {
-      records,
       read: (offset) => view.getUint16(host + offset, true),
       executed: (offset) => view.getUint16(recordOf(records, offset), true) !== HANDLER.undecoded,
       stops: (offset) => this.#stops(page, offset),

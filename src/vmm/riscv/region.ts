@@ -16,7 +16,7 @@ import { Func, ModuleBuilder } from '../codegen/module.ts';
 import { type FloatFns, type FloatOperations, inlineFloat } from '../codegen/softfloat.ts';
 import { Structure } from '../codegen/structure.ts';
 import { COUNTERS_BASE, PAGE_BYTES } from '../layout.ts';
-import { type Block, type CodeSource, findBlocks, isJump, type Placed, pageOf, successorsOf } from './blocks.ts';
+import { type Block, isJump, type Placed, pageOf, successorsOf } from './blocks.ts';
 import type { Decoded } from './decoder.ts';
 import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H } from './hart.ts';
 import { accessOf, Known } from './known.ts';
@@ -75,6 +75,12 @@ export const EXIT_REASONS = [
 ] as const;
 export type ExitReason = (typeof EXIT_REASONS)[number];
 
+/** A region to compile: its blocks, and the address of the decoded page of each page that they lie on, by number (see blocks.ts). */
+export interface RegionPlan {
+  readonly blocks: readonly Block[];
+  readonly records: ReadonlyMap<number, number>;
+}
+
 export interface CompilerParts {
   /** Makes the code count its exits, by reason; it is slower then. */
   readonly counting: boolean;
@@ -83,37 +89,32 @@ export interface CompilerParts {
   readonly exported: Exported;
 }
 
-export interface CompiledRegions {
+/** A module that is compiled, and the names of the interpreter's functions that it imports. */
+export interface RegionBytes {
   readonly bytes: Uint8Array;
-  /** Names of the interpreter's functions that it imports. */
   readonly imports: readonly string[];
-  /** The blocks that each region is made of; none where there is no region. */
-  readonly blocks: readonly (readonly Block[])[];
 }
 
 /**
- * Compiles the regions at some entries into one module, whose function `r0`, `r1` ... belongs to the entry of that number; an entry with
- * nothing to gain has no code. V8 takes a few hundred microseconds for a module, so several share one.
+ * Generates regions as one module, whose function `r0`, `r1` ... belongs to the plan of that number. V8 takes a few hundred
+ * microseconds for a module, so several share one.
  */
-export function compileRegions(sources: readonly CodeSource[], parts: CompilerParts): CompiledRegions {
+export function generateRegions(plans: readonly RegionPlan[], parts: CompilerParts): RegionBytes {
   const module = new RegionModule(parts.exported);
   const [rt, float] = [imported(parts.rt, module), imported(parts.float, module)];
-  const regions = sources.map((source) => {
-    const blocks = findBlocks(source);
-    if (blocks.length === 0) return { body: null, blocks };
+  const bodies = plans.map((plan) => {
     const body = new Fn(REGION_PARAMS, 'i32');
-    new RegionBuilder(body, blocks, source, rt, float, parts.counting).build();
-    return { body, blocks };
+    new RegionBuilder(body, plan, rt, float, parts.counting).build();
+    return body;
   });
   const m = new ModuleBuilder();
   for (const func of module.imports.values()) m.import(func.name, func.params, func.result);
-  regions.forEach(({ body }, i) => {
-    if (!body) return;
+  bodies.forEach((body, i) => {
     const func = m.declare(`r${i}`, REGION_PARAMS, 'i32');
     m.bodyOf(func, body);
     m.export(func);
   });
-  return { bytes: m.finish(), imports: [...module.imports.keys()], blocks: regions.map(({ blocks }) => blocks) };
+  return { bytes: m.finish(), imports: [...module.imports.keys()] };
 }
 
 export const REGION_PARAMS: readonly Type[] = ['i32', 'i32', 'i64'];
@@ -134,7 +135,7 @@ export class RegionBuilder {
   readonly fastTlb: Local;
   readonly #blocks: readonly Block[];
   readonly #indexes: ReadonlyMap<number, number>;
-  readonly #source: CodeSource;
+  readonly #records: ReadonlyMap<number, number>;
   readonly #structure: Structure;
   readonly #budget: Local;
   readonly #out: Local;
@@ -157,12 +158,12 @@ export class RegionBuilder {
     return this.#known;
   }
 
-  constructor(f: Fn, blocks: readonly Block[], source: CodeSource, rt: Runtime, float: FloatFns, counting: boolean) {
+  constructor(f: Fn, { blocks, records }: RegionPlan, rt: Runtime, float: FloatFns, counting: boolean) {
     this.f = f;
     this.rt = rt;
     this.#float = float;
     this.#blocks = blocks;
-    this.#source = source;
+    this.#records = records;
     this.#counting = counting;
     this.#indexes = new Map(blocks.map((block, i) => [block.start, i]));
     this.#targets = blocks.map(() => ({}));
@@ -347,7 +348,7 @@ export class RegionBuilder {
   /** Enters another page as the interpreter does, if the page is still the one that was compiled. */
   #crossTo(offset: number): void {
     const { f, hart } = this;
-    const records = this.#source.page(pageOf(offset))!.records;
+    const records = this.#records.get(pageOf(offset))!;
     f.scope(() => {
       const page = f.let(this.address(offset - (offset & (PAGE_BYTES - 1))));
       const entry = f.let(fastFetchEntry(hart, page));

@@ -1,0 +1,19 @@
+/** The thread that compiles regions (see thread.ts). */
+import { type MessagePort, workerData } from 'node:worker_threads';
+import { ImmediateCompiler } from '../vmm/riscv/compiler.ts';
+import { buildInterpreter } from '../vmm/riscv/interpreter.ts';
+import { type CompileReply, type CompileRequest, unpackPlan } from './protocol.ts';
+
+const port = workerData as MessagePort;
+const compiler = new ImmediateCompiler(buildInterpreter(false));
+
+function compile({ plans, counting }: CompileRequest): CompileReply {
+  try {
+    compiler.begin(plans.map(unpackPlan), counting);
+    return { kind: 'compiled', ...compiler.take()! };
+  } catch (error) {
+    return { kind: 'failed', stack: String((error as Error).stack) };
+  }
+}
+
+port.on('message', (request: CompileRequest) => port.postMessage(compile(request)));
