@@ -14,7 +14,11 @@ import { ElfFile, type ElfOptions, type SymbolSource } from './elf.ts';
 import { type ElfSymbol, ElfSymbols } from './elf-symbols.ts';
 import type { SymbolError } from './error.ts';
 import { blocksAt, functionMap, functionName } from './functions.ts';
+import { buildNameIndex } from './index-scan.ts';
+import type { NameIndex } from './name-index.ts';
 import { type AddressRange, RangeMap } from './range-map.ts';
+import { TypeReader } from './type-reader.ts';
+import type { StructType } from './types.ts';
 
 export interface SourceLocation {
   /** Path as the debug information has it, with folders joined and dots taken out. */
@@ -47,13 +51,17 @@ export class SymbolFile {
   readonly buildId: string | null;
   readonly #lines = new Map<Unit, LineTable>();
   readonly #functions = new Map<Unit, RangeMap>();
+  /** Types by their entries. */
+  readonly types: TypeReader;
   #unitMap: RangeMap | null = null;
   #symbols: ElfSymbols | null | undefined;
   #frames: FrameTable[] | null = null;
+  #names: NameIndex | null = null;
 
   constructor(source: SymbolSource, options: ElfOptions = {}) {
     this.elf = new ElfFile(source, options);
     this.info = new DebugInfo(this.elf);
+    this.types = new TypeReader((name, kind) => this.#definition(name, kind));
     this.buildId = this.info.guard(() => this.elf.buildId(), null);
   }
 
@@ -79,6 +87,20 @@ export class SymbolFile {
   /** Takes a map that was kept. */
   set unitMap(map: RangeMap) {
     this.#unitMap = map;
+  }
+
+  /** Names of functions, variables and types, and source files. */
+  get names(): NameIndex {
+    this.#names ??= buildNameIndex(this.info);
+    return this.#names;
+  }
+
+  #definition(name: string, kind: 'struct' | 'union'): StructType | null {
+    for (const entry of this.names.find(name, [kind])) {
+      const type = this.info.guard(() => this.types.read(this.info.die(entry.offset)), null);
+      if (entry.name === name && type?.kind === 'struct' && !type.incomplete) return type;
+    }
+    return null;
   }
 
   #readUnitMap(): RangeMap {

@@ -25,7 +25,15 @@ export async function askGdb(
   const script = questions.map(({ core, commands }, i) => {
     return `core-file ${core}\n${mark(`begin ${i}`)}${commands.join('\n')}\n${mark('end')}`;
   });
-  const setup = ['set osabi GNU/Linux', 'set width 0', 'set height 0', 'set confirm off', 'set print elements 4'];
+  const setup = [
+    'set osabi GNU/Linux',
+    'set width 0',
+    'set height 0',
+    'set confirm off',
+    'set print elements 4',
+    'set print entry-values no',
+    'set print repeats unlimited',
+  ];
   const args = ['-q', '-nx', ...setup.flatMap((line) => ['-ex', line]), '-ex', `file ${elf}`];
   const output = await runWithInput('gdb-multiarch', args, `set prompt\n${script.join('')}quit\n`);
   return questions.map((_, i) => {
