@@ -140,8 +140,8 @@ test('values are those of gdb', async (t) => {
     t,
     { ...embeddedGuest(21), description: { ...embeddedGuest(21).description, harts: 2 } },
     2,
-    (replayer, hart) => {
-      const { machine } = replayer;
+    (timeline, hart) => {
+      const { machine } = timeline;
       const [frame] = frames({ symbols, memory: hartMemory(machine, hart) }, hartRegisters(machine, hart));
       return SCALARS.flatMap((text) =>
         formats.map((format) => {
@@ -188,8 +188,8 @@ function plain(text: string): string {
 
 test('what cannot be evaluated says why', async (t) => {
   const symbols = symbolsOf(EMBEDDED_KERNEL);
-  const [{ seen }] = await moments(t, embeddedGuest(22), 1, (replayer, hart) => {
-    const { machine } = replayer;
+  const [{ seen }] = await moments(t, embeddedGuest(22), 1, (timeline, hart) => {
+    const { machine } = timeline;
     const [frame] = frames({ symbols, memory: hartMemory(machine, hart) }, hartRegisters(machine, hart));
     const why = (text: string) => {
       try {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { hartMemory, hartRegisters } from '../../src/cli/hart-view.ts';
-import type { Replayer } from '../../src/replay/replayer.ts';
+import type { Timeline } from '../../src/replay/timeline.ts';
 import { DW_AT } from '../../src/symbols/dwarf/constants.ts';
 import { expressionAt } from '../../src/symbols/dwarf/locations.ts';
 import {
@@ -43,8 +43,8 @@ function usesEntryValue(frame: Frame, die: Variable['die']): boolean {
   return expression?.some((byte) => DW_OP_entry_value.has(byte)) ?? false;
 }
 
-function variablesOf(symbols: Symbols, replayer: Replayer, hart: number): Seen[] {
-  const { machine } = replayer;
+function variablesOf(symbols: Symbols, timeline: Timeline, hart: number): Seen[] {
+  const { machine } = timeline;
   const seen: Seen[] = [];
   let level = 0;
   for (const frame of frames({ symbols, memory: hartMemory(machine, hart) }, hartRegisters(machine, hart))) {
@@ -63,7 +63,7 @@ function variablesOf(symbols: Symbols, replayer: Replayer, hart: number): Seen[]
 }
 
 async function compare(t: TestContext, elf: string, guest: Guest, count: number, symbols: Symbols): Promise<void> {
-  const seen = await moments(t, guest, count, (replayer, hart) => variablesOf(symbols, replayer, hart));
+  const seen = await moments(t, guest, count, (timeline, hart) => variablesOf(symbols, timeline, hart));
   const answers = await askGdb(
     elf,
     seen.map(({ moment, seen: variables }) => ({
