@@ -81,6 +81,8 @@ export interface AssembledMachine {
   readonly machine: VirtMachine;
   readonly description: MachineDescription;
   readonly notes: TraceHeader['notes'];
+  /** Memory that the kernel's file was read into, and that nobody needs any more. */
+  readonly scratch: SharedArrayBuffer | null;
 }
 
 /**
@@ -104,7 +106,8 @@ export function assembleMachine(
     throw new UserError(`--disk: the machine has room for ${DISKS_MAX} disks, ${args.disk.length} were given`);
   }
   const bios = args.bios === 'builtin' || args.bios === 'none' ? args.bios : readNamed('--bios', args.bios);
-  const kernel = args.kernel === undefined ? null : decompressed(readNamed('--kernel', args.kernel));
+  const kernelFile = args.kernel === undefined ? null : readNamed('--kernel', args.kernel, true);
+  const kernel = kernelFile && decompressed(kernelFile);
   const initrd = args.initrd === undefined ? null : readNamed('--initrd', args.initrd);
   const disks = args.disk.map(openDisk);
   const description: MachineDescription = {
@@ -132,7 +135,8 @@ export function assembleMachine(
   const notes: TraceHeader['notes'] = [];
   if (release) notes.push(['kernel', `Linux ${release}`]);
   if (args.seed !== undefined) notes.push(['seed', args.seed]);
-  return { machine, description, notes };
+  const buffer = kernelFile?.bytes.buffer;
+  return { machine, description, notes, scratch: buffer instanceof SharedArrayBuffer ? buffer : null };
 }
 
 function entropySource(seed: string | undefined): InputSource['entropy'] {
@@ -141,8 +145,8 @@ function entropySource(seed: string | undefined): InputSource['entropy'] {
   return (_device, length) => Uint8Array.from({ length }, () => random.below(256));
 }
 
-function readNamed(option: string, path: string): NamedFile {
-  return { name: `${option} ${path}`, bytes: readUserFile(option, path, RAM_BYTES_MAX) };
+function readNamed(option: string, path: string, shared = false): NamedFile {
+  return { name: `${option} ${path}`, bytes: readUserFile(option, path, RAM_BYTES_MAX, shared) };
 }
 
 /** Kernels often come compressed (`Image.gz`). */
@@ -158,7 +162,7 @@ function decompressed(file: NamedFile): NamedFile {
     );
   let unpacked: Uint8Array;
   try {
-    unpacked = gunzipSync(packed, { maxOutputLength: Math.max(1, length) });
+    unpacked = gunzipSync(packed.slice(), { maxOutputLength: Math.max(1, length) });
   } catch (error) {
     throw new UserError(`${name}: damaged gzip data (${(error as Error).message}); get the file anew`);
   }

@@ -76,7 +76,7 @@ async function live(args: RunArguments, output: Output | null): Promise<void> {
   const tracing = output ? await import('../trace/writer.ts') : null;
   const thread = tracing?.startWriterThread();
   let writer: TraceWriter | null = null;
-  const { machine, description, notes } = assembleMachine(args, (source, of) =>
+  const { machine, description, notes, scratch } = assembleMachine(args, (source, of) =>
     output
       ? recordedSource(
           source,
@@ -92,7 +92,11 @@ async function live(args: RunArguments, output: Output | null): Promise<void> {
       machine: description,
       notes,
     };
-    writer = new tracing.TraceWriter(output.path, header, { force: output.force, thread });
+    writer = new tracing.TraceWriter(output.path, header, {
+      force: output.force,
+      thread,
+      ...(scratch ? { scratch } : {}),
+    });
   }
   const recorder = writer ? new Recorder(machine, writer) : null;
   const meter = new SpeedMeter(performance.now());

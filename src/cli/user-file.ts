@@ -20,8 +20,11 @@ function refusal(option: string, path: string, error: unknown): UserError {
   return new UserError(`${option} ${path === '' ? "''" : path}: ${REASONS[code ?? ''] ?? message}`);
 }
 
-/** Reads a file whole. A pipe will do; a device, which may have no end, will not. */
-export function readUserFile(option: string, path: string, maxBytes: number): Uint8Array {
+/**
+ * Reads a file whole. A pipe will do; a device, which may have no end, will not. With `shared` a regular file lies in shared memory, which another
+ * thread may go on to use.
+ */
+export function readUserFile(option: string, path: string, maxBytes: number, shared = false): Uint8Array {
   let file: number | null = null;
   try {
     file = openSync(path, 'r');
@@ -33,12 +36,19 @@ export function readUserFile(option: string, path: string, maxBytes: number): Ui
         `${option} ${path}: ${bytes(stat.size)} are too much; at most ${bytes(maxBytes)} can be read`,
       );
     }
-    return readFileSync(file);
+    return shared && stat.isFile() ? readShared(file, stat.size) : readFileSync(file);
   } catch (error) {
     throw refusal(option, path, error);
   } finally {
     if (file !== null) closeSync(file);
   }
+}
+
+function readShared(file: number, bytes: number): Uint8Array {
+  const target = new Uint8Array(new SharedArrayBuffer(bytes));
+  let done = 0;
+  for (let got = -1; done < bytes && got !== 0; done += got) got = readSync(file, target, done, bytes - done, done);
+  return target.subarray(0, done);
 }
 
 /** A file that stays open and is read in parts. */

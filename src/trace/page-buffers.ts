@@ -16,6 +16,13 @@ export class PageBuffers {
   #filled: Uint8Array | null = null;
   #used = 0;
 
+  constructor(scratch?: SharedArrayBuffer) {
+    const bytes = Math.min(scratch?.byteLength ?? 0, KEPT_MAX * BUFFER_BYTES);
+    for (let at = 0; scratch && at + BUFFER_BYTES <= bytes; at += BUFFER_BYTES) {
+      this.#free.push(new Uint8Array(scratch, at, BUFFER_BYTES));
+    }
+  }
+
   /** Copies a page; returns a buffer that has become full, to be sent. */
   add(page: Uint8Array): Uint8Array | null {
     this.#filled ??= this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER_BYTES));

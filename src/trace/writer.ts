@@ -38,6 +38,8 @@ export interface WriterOptions {
   maxBytes?: number;
   /** Started before; the writer starts its own without it. */
   thread?: Worker;
+  /** Memory to begin with: what has been used costs less than what the system gives. */
+  scratch?: SharedArrayBuffer;
 }
 
 /** Starts what writes a trace: it takes a while to load, in which a machine can be put together. Ends with the program if it is not used. */
@@ -86,7 +88,7 @@ export class TraceWriter {
   #waiting: { kind: 'drained' | 'closed'; resolve: (reply: WorkerReply) => void; reject: (e: Error) => void }[] = [];
 
   readonly #numbers = new ContentNumbers();
-  readonly #buffers = new PageBuffers();
+  readonly #buffers: PageBuffers;
   #gathered: TraceRecord[] = [];
   #gatheredBytes = 0;
   #position = 0;
@@ -113,6 +115,7 @@ export class TraceWriter {
   /** Creates the file at once: a `UserError` says why it cannot be. */
   constructor(path: string, header: TraceHeader, options: WriterOptions = {}) {
     this.#path = path;
+    this.#buffers = new PageBuffers(options.scratch);
     const file = createFile(path, options.force ?? false);
     const { port1, port2 } = new MessageChannel();
     const progress = new SharedArrayBuffer(PROGRESS.slots * 8);
