@@ -1,7 +1,7 @@
 /** A stretch of a trace taken step by step, with everything noted: what stops find is held against it. */
 import { Timeline } from '../../src/replay/timeline.ts';
 import type { TraceReader } from '../../src/trace/index.ts';
-import { readPhysical } from '../../src/vmm/riscv/inspect.ts';
+import { readPhysical, walk } from '../../src/vmm/riscv/inspect.ts';
 
 export interface OracleStep {
   readonly position: number;
@@ -14,10 +14,11 @@ export interface OracleStep {
 
 interface Seen {
   readonly privilege: number;
-  readonly scause: bigint;
-  readonly sepc: bigint;
+  /** Of the last trap, if the step was one: scause, or mcause in machine mode. */
+  readonly cause: bigint;
   readonly a0: bigint;
   readonly a7: bigint;
+  readonly ra: bigint;
   readonly sp: bigint;
   readonly satp: bigint;
   readonly nextPc: bigint;
@@ -25,27 +26,38 @@ interface Seen {
   readonly memory: readonly string[];
 }
 
-/** Takes the steps `from <= position < to` one by one; `watched` are physical ranges. */
+/** A range of memory within a page: physical, or virtual under a value of satp. */
+export interface WatchedRange {
+  readonly address: bigint;
+  readonly length: number;
+  readonly satp?: bigint;
+}
+
+/** Takes the steps `from <= position < to` one by one. What is not mapped counts as zeros. */
 export function takeSteps(
   trace: TraceReader,
   from: number,
   to: number,
-  watched: readonly { readonly address: bigint; readonly length: number }[],
+  watched: readonly WatchedRange[],
 ): OracleStep[] {
   const timeline = new Timeline(trace);
   const { machine } = timeline;
   const { cpu } = machine;
   const look = (hart: number): Seen => ({
     privilege: cpu.get32(hart, 'privilege'),
-    scause: cpu.get(hart, 'scause'),
-    sepc: cpu.get(hart, 'sepc'),
+    cause: cpu.get(hart, cpu.get32(hart, 'privilege') === 3 ? 'mcause' : 'scause'),
     a0: cpu.x(hart, 10),
     a7: cpu.x(hart, 17),
+    ra: cpu.x(hart, 1),
     sp: cpu.x(hart, 2),
     satp: cpu.get(hart, 'satp'),
     nextPc: cpu.get(hart, 'pc'),
     traps: cpu.get(hart, 'traps'),
-    memory: watched.map(({ address, length }) => Buffer.from(readPhysical(machine, address, length)!).toString('hex')),
+    memory: watched.map(({ address, length, satp }) => {
+      const place = satp === undefined ? address : walk(machine, satp, address).physical;
+      const bytes = place === null ? null : readPhysical(machine, place, length);
+      return Buffer.from(bytes ?? new Uint8Array(length)).toString('hex');
+    }),
   });
   timeline.seek(from);
   const steps: OracleStep[] = [];

@@ -5,8 +5,10 @@ import { type TestContext, test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
 import { Engine, type Task } from '../../src/debugger/engine.ts';
 import { ConsoleLog } from '../../src/replay/console-log.ts';
-import type { Hit, StopSpec } from '../../src/replay/stop-spec.ts';
+import type { StopSpec } from '../../src/replay/stop-spec.ts';
+import { Timeline } from '../../src/replay/timeline.ts';
 import { TraceReader } from '../../src/trace/index.ts';
+import { translate } from '../../src/vmm/riscv/inspect.ts';
 import { scratch } from '../support/guests.ts';
 import { embeddedGuest, record } from '../support/recording.ts';
 import { type OracleStep, takeSteps } from './oracle.ts';
@@ -31,7 +33,7 @@ function byRank(steps: readonly OracleStep[], rank: number): OracleStep {
   return steps.find((step) => step.pc === pc)!;
 }
 
-function lookedFor(steps: readonly OracleStep[], stack: bigint): Looked[] {
+function lookedFor(steps: readonly OracleStep[], stack: bigint, mapped: { satp: bigint; address: bigint }): Looked[] {
   const executes = (step: OracleStep) => step.after.traps === step.before.traps;
   const hot = byRank(steps, 0);
   const rare = byRank(steps, 0.9);
@@ -68,6 +70,11 @@ function lookedFor(steps: readonly OracleStep[], stack: bigint): Looked[] {
       wanted: (s) => s.before.memory[1] !== s.after.memory[1],
     },
     {
+      name: 'a change of mapped memory',
+      spec: { kind: 'watch', access: 'change', address: mapped.address, length: 64, space: mapped.satp },
+      wanted: (s) => s.before.memory[2] !== s.after.memory[2],
+    },
+    {
       name: 'a register',
       spec: { kind: 'register', register: 'satp' },
       wanted: (s) => s.before.satp !== s.after.satp,
@@ -80,17 +87,17 @@ function lookedFor(steps: readonly OracleStep[], stack: bigint): Looked[] {
     {
       name: 'system calls',
       spec: { kind: 'syscall' },
-      wanted: (s) => !executes(s) && s.after.scause === 8n,
+      wanted: (s) => !executes(s) && s.after.cause === 8n,
     },
     {
       name: 'interrupts',
       spec: { kind: 'interrupt' },
-      wanted: (s) => !executes(s) && s.after.scause >= 2n ** 63n,
+      wanted: (s) => !executes(s) && s.after.cause >= 2n ** 63n,
     },
     {
       name: 'traps',
       spec: { kind: 'trap' },
-      wanted: (s) => !executes(s) && s.after.scause < 2n ** 63n,
+      wanted: (s) => !executes(s) && s.after.cause < 2n ** 63n,
     },
   ];
   return list.map((entry) => ({ before: false, ...entry }) as Looked);
@@ -111,51 +118,68 @@ function engineOf(t: TestContext, trace: TraceReader, path: string, workers: num
   return engine;
 }
 
-test('stops are where stepping through finds them', async (t) => {
-  const { path, trace } = await open(t);
-  const random = new Random(11);
-  // Where the shell, a user program on another hart and a device are at work.
-  const [busy] = new ConsoleLog(trace).find('disk write 3', 0, trace.replayableTo);
-  const middle = busy.position;
-  const from = middle - STRETCH / 2;
-  const inside = trace.checkpoints.filter(({ position }) => position > from && position < from + STRETCH);
-  assert.ok(inside.length > 1, 'searches have to do with more than one stretch between checkpoints');
-  const scout = engineOf(t, trace, path, 1);
-  await scout.seek(middle, IDLE);
-  const { machine } = scout.timeline;
-  const hart = machine.currentHart;
-  const stack = scout.translate(hart, machine.cpu.x(hart, 2)) ?? 0n;
-  const steps = takeSteps(trace, from, from + STRETCH, [
-    { address: stack, length: 8 },
-    { address: stack - 100n, length: 300 },
-  ]);
-  for (const workers of [1, 2]) {
-    const engine = engineOf(t, trace, path, workers);
-    for (const { name, spec, wanted, before } of lookedFor(steps, stack)) {
-      const hits = steps.filter(wanted).map((step) => step.position);
-      t.diagnostic(`${name}: ${hits.length} in ${STRETCH} steps`);
-      const id = engine.addStop(spec);
-      const ends = { back: 0, forward: 0 };
-      for (let round = 0; round < 8; round++) {
-        const near = hits.length > 0 ? random.pick(hits) + random.below(3) - 1 : from;
-        const now = Math.min(from + STRETCH, Math.max(from, random.pick([near, from + random.below(STRETCH)])));
-        await engine.seek(now, IDLE);
-        const back = await engine.run({ direction: 'back', limit: from }, IDLE);
-        const last = hits.findLast((position) => position < now);
-        assert.equal(back.position, last ?? from, `${name}: back from ${now}, workers ${workers}`);
-        if (last !== undefined) {
-          ends.back++;
-          assert.ok(back.hits.every((hit: Hit) => hit.stop === id && hit.position === last));
-        }
-        await engine.seek(now, IDLE);
-        const ahead = await engine.run({ direction: 'forward', limit: from + STRETCH }, IDLE);
-        const next = hits.find((position) => (before ? position > now : position >= now));
-        const expected = next === undefined ? from + STRETCH : before ? next : next + 1;
-        assert.equal(ahead.position, expected, `${name}: forward from ${now}, workers ${workers}`);
-        if (next !== undefined) ends.forward++;
-      }
-      assert.ok(hits.length === 0 || ends.back > 0 || ends.forward > 0, `${name}: some runs end at a hit`);
-      engine.removeStop(id);
+for (const { after, seed } of [
+  { after: 'spawn primes', seed: 11 },
+  { after: 'disk write 3', seed: 12 },
+]) {
+  test(`stops are where stepping through finds them, after '${after}'`, async (t) => {
+    const { path, trace } = await open(t);
+    const random = new Random(seed);
+    t.diagnostic(`seed ${seed}`);
+    const [shown] = new ConsoleLog(trace).find(after, 0, trace.replayableTo);
+    const middle = shown.position;
+    const from = middle - STRETCH / 2;
+    const inside = trace.checkpoints.filter(({ position }) => position > from && position < from + STRETCH);
+    assert.ok(inside.length > 1, 'searches have to do with more than one stretch between checkpoints');
+    const scout = new Timeline(trace, { at: middle });
+    const { machine } = scout;
+    const hart = machine.currentHart;
+    const stack = translate(machine, hart, machine.cpu.x(hart, 2))!;
+    // The same memory as a virtual address of an address space; 64 bytes that cross no page's end.
+    const mapped = { satp: machine.cpu.get(hart, 'satp'), address: (machine.cpu.x(hart, 2) & -64n) - 64n };
+    const steps = takeSteps(trace, from, from + STRETCH, [
+      { address: stack, length: 8 },
+      { address: stack - 100n, length: 300 },
+      { ...mapped, length: 64 },
+    ]);
+    for (const workers of [1, 2]) {
+      const engine = engineOf(t, trace, path, workers);
+      await engine.seek(middle, IDLE);
+      for (const looked of lookedFor(steps, stack, mapped)) await compare(t, engine, looked, steps, from, random);
     }
+  });
+}
+
+async function compare(
+  t: TestContext,
+  engine: Engine,
+  { name, spec, wanted, before }: Looked,
+  steps: readonly OracleStep[],
+  from: number,
+  random: Random,
+): Promise<void> {
+  const hits = steps.filter(wanted).map((step) => step.position);
+  t.diagnostic(`${name}: ${hits.length} in ${STRETCH} steps`);
+  const id = engine.addStop(spec);
+  for (let round = 0; round < 8; round++) {
+    const near = hits.length > 0 ? random.pick(hits) + random.below(3) - 1 : from;
+    const now = Math.min(from + STRETCH, Math.max(from, random.pick([near, from + random.below(STRETCH)])));
+    await engine.seek(now, IDLE);
+    const back = await engine.run({ direction: 'back', limit: from }, IDLE);
+    const last = hits.findLast((position) => position < now);
+    assert.equal(back.position, last ?? from, `${name}: back from ${now}`);
+    if (last !== undefined) assert.ok(back.hits.every((hit) => hit.stop === id && hit.position === last));
+    await engine.seek(now, IDLE);
+    const ahead = await engine.run({ direction: 'forward', limit: from + STRETCH }, IDLE);
+    const next = hits.find((position) => (before ? position > now : position >= now));
+    const expected = next === undefined ? from + STRETCH : before ? next : next + 1;
+    assert.equal(ahead.position, expected, `${name}: forward from ${now}`);
   }
-});
+  engine.removeStop(id);
+  for (const newestFirst of [false, true]) {
+    const found: number[] = [];
+    const question = { kind: 'events', stop: spec, from, to: from + STRETCH, newestFirst } as const;
+    for await (const rows of engine.query(question, IDLE)) found.push(...rows.map(({ hit }) => hit.position));
+    assert.deepEqual(newestFirst ? found.reverse() : found, hits, `${name}: all of them`);
+  }
+}
