@@ -48,7 +48,8 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     load: async () => (await import('./diff.ts')).diffCommand,
   },
   query: {
-    describe: 'ask over a whole trace: hits, calls, writers, values, traps, system calls, console lines',
+    describe:
+      'ask over a whole trace: hits, calls, writers, last-write, first-write, readers, values, traps, interrupts, syscalls, sbi, console or panic',
     load: async () => (await import('./query.ts')).queryCommand,
   },
   repair: {
