@@ -175,7 +175,8 @@ function scan(page: CodePage, start: number): Block {
       const known = addresses.get(rs1);
       return block(jump(decoded, known === undefined ? null : (known + imm) & ~1, at));
     }
-    if (instruction.name === 'auipc' && Math.abs(here + imm) < NEAR) addresses.set(rd, here + imm);
+    // In x0 the address does not stay.
+    if (instruction.name === 'auipc' && rd !== 0 && Math.abs(here + imm) < NEAR) addresses.set(rd, here + imm);
     else if (instruction.uses.rd) addresses.delete(rd);
   }
   return block({ kind: 'goto', to: at });

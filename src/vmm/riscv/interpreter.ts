@@ -448,10 +448,14 @@ function runRegion(f: Fn, rt: Runtime, regions: Signature, v: Locals, top: Label
       });
     },
     () => {
-      f.store('i32', word, ENTRIES_OFFSET, entry.sub(1));
-      f.if(entry.eq(load('i32', i32(0), G.hotAfter)), () => {
-        f.do(rt.host.hot, records, offset);
-        f.brIf(top, load('i32', word, ENTRIES_OFFSET).gtS(0));
+      // Counted no farther than that: a long run would come around to where the count looks like a region.
+      const hotAfter = f.let(load('i32', i32(0), G.hotAfter));
+      f.if(entry.geS(hotAfter), () => {
+        f.store('i32', word, ENTRIES_OFFSET, entry.sub(1));
+        f.if(entry.eq(hotAfter), () => {
+          f.do(rt.host.hot, records, offset);
+          f.brIf(top, load('i32', word, ENTRIES_OFFSET).gtS(0));
+        });
       });
     },
   );
