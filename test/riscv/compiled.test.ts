@@ -1,0 +1,389 @@
+/** Corners of compiled code, each beside the interpreter: see support/lockstep.ts. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Random } from '../../src/base/random.ts';
+import { DECODED_TABLE_BASE, ENTRIES_OFFSET, PAGE_BYTES } from '../../src/vmm/layout.ts';
+import type { ExitReason } from '../../src/vmm/riscv/region.ts';
+import { assemble } from './support/assembly.ts';
+import { bareMachine, type MachineOptions } from './support/batch.ts';
+import { type Coverage, compareCompiled, interpret } from './support/lockstep.ts';
+
+const START = 0x80000000;
+const SEED = Number(process.env.CHRONOVISOR_SEED ?? 20_261_123);
+const STEPS = 3000;
+const ROUNDS = 16;
+
+/** Memory protection that lets everybody in. */
+const OPEN = `
+    li    t0, -1
+    csrrw zero, pmpaddr0, t0
+    li    t0, 31
+    csrrw zero, pmpcfg0, t0`;
+/** A handler that goes on behind what trapped. */
+const SKIP = `
+skip:
+    csrrw t6, mscratch, t6
+    csrrs t6, mepc, zero
+    addi  t6, t6, 4
+    csrrw zero, mepc, t6
+    csrrw t6, mscratch, t6
+    mret`;
+
+/**
+ * Runs a program that never ends, from the start of memory, interpreted and compiled; the compiled runs must have been left for these reasons.
+ * Returns the interpreted machine's states by position.
+ */
+function agree(source: string, reasons: readonly ExitReason[], options: MachineOptions = {}): readonly string[] {
+  const image = assemble(source, START).bytes;
+  const reference = interpret(() => bareMachine(image, options), STEPS);
+  assert.equal(reference.registers.length, STEPS + 1, 'the program goes on');
+  const coverage: Coverage = { regions: 0, exits: new Map() };
+  for (let round = 0; round < ROUNDS; round++) compareCompiled(reference, new Random(SEED + round), coverage);
+  assert.ok(coverage.regions > 0, 'regions are compiled');
+  for (const reason of reasons) assert.ok((coverage.exits.get(reason) ?? 0) > 0, `code is left because of '${reason}'`);
+  return reference.registers;
+}
+
+/** The values that a register of hart 0 has had. */
+function values(registers: readonly string[], name: string): Set<string> {
+  return new Set(registers.map((text) => new RegExp(`^hart 0 ${name} (.*)$`, 'm').exec(text)![1]));
+}
+
+/** Page tables that map the first pages of memory to themselves, but for `entries`. */
+const PAGES = 24;
+function identity(entries: { readonly [page: number]: string } = {}): string {
+  const leaf = Array.from({ length: PAGES }, (_, n) => entries[n] ?? `.pte ${START + n * PAGE_BYTES}, 0xcf`);
+  return [
+    ...['.page', 'root:', '.skip 16', '.pte level1, 1', `.pte ${START}, 0xcf`],
+    ...['.page', 'level1:', '.pte level0, 1', '.page', 'level0:', ...leaf, '.page'],
+  ].join('\n');
+}
+
+/** Enters S-mode with translation on. */
+const enterSupervisor = (at: string) => `
+    la    t0, root
+    srli  t0, t0, 12
+    li    t1, 1
+    slli  t1, t1, 63
+    or    t0, t0, t1
+    csrrw zero, satp, t0
+    la    t0, ${at}
+    csrrw zero, mepc, t0
+    li    t0, 0x2800
+    csrrw zero, mstatus, t0
+    mret`;
+
+test('a link register of zero keeps no address', () => {
+  const registers = agree(
+    `
+    la    s1, target
+    csrrw zero, mtvec, s1
+loop:
+    addi  a0, a0, 1
+    auipc zero, 0
+    jalr  ra, 16(zero)              # to address 16, which is nowhere: a trap, and on with the target
+    addi  a1, a1, 1
+    j     loop
+target:
+    csrrs a2, mepc, zero
+    j     loop`,
+    ['indirect'],
+  );
+  assert.equal(values(registers, 'x11').size, 1, 'what stands behind the jump is never run');
+});
+
+test('a place that is never compiled may be come to as often as one likes', () => {
+  const source = 'csrrs a0, mhartid, zero\nloop:\ncsrrs a1, mhartid, zero\naddi a0, a0, 1\nj loop';
+  const machine = bareMachine(assemble(source, START).bytes);
+  machine.cpu.jit.hotAfter = 0;
+  machine.run(100);
+  const view = new DataView(machine.pages.read(0)!.buffer);
+  const loop = 4;
+  const entry = view.getInt32(DECODED_TABLE_BASE, true) + ENTRIES_OFFSET + 2 * loop;
+  // As after two thousand million rounds.
+  for (let rounds = -view.getInt32(entry, true); rounds < 2 ** 31; rounds += 2 ** 28) {
+    const before = view.getInt32(entry, true);
+    machine.run(machine.position + 300);
+    const counted = before - view.getInt32(entry, true);
+    assert.ok(counted === 0 || counted === 100, `${counted} of 100 rounds were counted`);
+    if (counted > 0) view.setInt32(entry, Math.max(before - 2 ** 28, -(2 ** 31)), true);
+  }
+  machine.run(machine.position + 300);
+  assert.equal(machine.cpu.x(0, 10), BigInt(Math.floor((machine.position - 1) / 3)));
+});
+
+test('a page means another page to another mode', () => {
+  const registers = agree(
+    `
+    ${OPEN}
+    la    t0, again
+    csrrw zero, mtvec, t0
+again:
+    call  shared
+    call  shared
+    ${enterSupervisor('shared')}
+    .page
+shared:                             # in machine mode
+    addi  a0, a0, 1
+    bltu  a0, a0, shared
+    addi  a1, a1, 1
+    ret
+    .page
+other:                              # in supervisor mode, at the same address
+    addi  a2, a2, 1
+    bltu  a2, a2, other
+    addi  a3, a3, 1
+    ecall
+    ${identity({ 1: '.pte other, 0xcf' })}`,
+    ['indirect', 'stop'],
+  );
+  for (const name of ['x11', 'x13']) assert.ok(values(registers, name).size > 20, `${name} counts`);
+});
+
+for (const fence of ['sfence.vma zero, zero', 'sfence.vma s2, zero', '']) {
+  test(`a loop over two pages notices that the second is mapped elsewhere, as soon as it may: ${fence || 'no fence'}`, () => {
+    const second = (counter: string, loop: string) => `
+    addi  ${counter}, ${counter}, 1
+    andi  t0, a0, 15
+    bnez  t0, ${loop}
+    # Every sixteenth time around the two copies change places.
+    ld    t2, 16(s1)
+    ld    t3, 24(s1)
+    sd    t3, 16(s1)
+    sd    t2, 24(s1)
+    ${fence}
+    j     ${loop}`;
+    const registers = agree(
+      `
+    ${OPEN}
+    la    s1, level0
+    la    s2, second
+    ${enterSupervisor('loop')}
+    .page
+    .page-end 16
+loop:
+    addi  a0, a0, 1
+    addi  a1, a1, 1
+    nop
+    addi  a2, a2, 1
+second:
+    ${second('a3', 'loop')}
+    # The other copy is run a page below where it is assembled, and so are its jumps.
+    .page-end 16
+loop_for_copy:
+    .skip 16
+    ${second('a4', 'loop_for_copy')}
+    ${identity()}`,
+      fence === '' ? ['budget'] : ['page'],
+    );
+    assert.ok(values(registers, 'x13').size > 20);
+    assert.equal(values(registers, 'x14').size > 20, fence !== '', 'without a fence nobody looks');
+  });
+}
+
+for (const harts of [1, 2]) {
+  test(`a loop over two pages notices that the second is rewritten, by ${harts === 1 ? 'itself' : 'another hart'}`, () => {
+    const registers = agree(
+      `
+    la    s1, slot
+    la    s2, words
+    csrrs s3, mhartid, zero
+    beqz  s3, first
+    j     writer
+first:
+    j     loop
+    .page
+    .page-end 10
+loop:
+    addi  a0, a0, 1
+    addi  a1, a1, 1
+    c.nop
+slot:
+    addi  a2, a2, 1
+    andi  t0, a0, 7
+    bnez  t0, loop
+    ${harts === 1 ? 'call  write' : ''}
+    j     loop
+writer:
+    li    a0, 40
+wait:
+    addi  a0, a0, -1
+    bnez  a0, wait
+    call  write
+    j     writer
+    .page
+write:                              # the two instructions take turns
+    ld    t1, 0(s2)
+    srli  t2, t1, 32
+    slli  t3, t1, 32
+    or    t3, t3, t2
+    sd    t3, 0(s2)
+    sw    t1, 0(s1)
+    ret
+    .page
+words:
+    addi  a2, a2, 0
+    addi  a3, a3, 1
+    .page`,
+      ['indirect'],
+      { harts, quantum: 50 },
+    );
+    assert.ok(values(registers, 'x13').size > 5);
+  });
+}
+
+test('a page at two addresses is one page to those who write it', () => {
+  const registers = agree(
+    `
+    ${OPEN}
+    la    s1, function
+    la    s2, alias
+    la    s3, words
+    ${enterSupervisor('loop')}
+    .page
+loop:
+    jalr  ra, 0(s1)
+    jalr  ra, 0(s2)
+    addi  a0, a0, 1
+    andi  t0, a0, 7
+    bnez  t0, loop
+    ld    t1, 0(s3)
+    srli  t2, t1, 32
+    slli  t3, t1, 32
+    or    t3, t3, t2
+    sd    t3, 0(s3)
+    # Once through the one address, once through the other.
+    andi  t0, a0, 8
+    beqz  t0, below
+    sw    t1, 4(s2)
+    j     loop
+below:
+    sw    t1, 4(s1)
+    j     loop
+    .page
+function:
+    auipc a5, 0
+    addi  a2, a2, 1
+    add   a6, a6, a5
+    bltu  a2, a2, function
+    ret
+    .page
+alias:
+    .page
+words:
+    addi  a2, a2, 2
+    addi  a3, a3, 1
+    .page
+    ${identity({ 3: '.pte function, 0xcf' })}`,
+    ['indirect', 'memory'],
+  );
+  assert.ok(values(registers, 'x13').size > 5);
+});
+
+test('a function returns to where its return address says', () => {
+  const registers = agree(
+    `
+    li    a2, 3
+loop:
+    call  function
+    addi  a1, a1, 1
+    addi  a0, a0, 1
+    jal   ra, function
+    addi  a3, a3, 1
+    j     loop
+function:
+    remu  t0, a4, a2
+    addi  a4, a4, 1
+    bnez  t0, home
+    addi  ra, ra, 4
+home:
+    ret`,
+    ['indirect'],
+  );
+  for (const name of ['x10', 'x11']) assert.ok(values(registers, name).size > 20);
+});
+
+test('a group of accesses meets the end of what it may access', () => {
+  const device = `.pte ${0x200b000}, 0xc7`;
+  for (const [page, offset] of [
+    ['.dword 0', 4096],
+    ['.pte data, 0x43', 4096],
+    ['.pte data, 0x41', 4096],
+    [device, 4096],
+    [device, 8192],
+  ] as const) {
+    const registers = agree(
+      `
+    ${OPEN}
+    la    t0, skip
+    csrrw zero, mtvec, t0
+    la    s0, data
+    li    s3, ${offset - 60}
+    ${enterSupervisor('loop')}
+    ${SKIP}
+    .page
+loop:
+    add   s1, s0, s3
+    li    a5, 14
+walk:
+    ld    a0, 0(s1)
+    addi  a0, a0, 1
+    sd    a0, 8(s1)
+    lw    a1, 20(s1)
+    addi  s1, s1, 8
+    sw    a0, -16(s1)
+    ld    a2, 8(s1)
+    lbu   a3, 3(s1)
+    sd    a3, 16(s1)
+    fsd   fa0, 24(s1)
+    fld   fa1, -24(s1)
+    amoadd.d a4, a0, (s1)
+    addi  s1, s1, -5
+    addi  a5, a5, -1
+    bnez  a5, walk
+    addi  s4, s4, 1
+    j     loop
+    .page
+data:
+    .skip 16
+    .page
+    .skip 4
+    .page
+    .skip 4
+    .page
+    ${identity({ 3: page })}`,
+      ['memory'],
+    );
+    assert.ok(values(registers, 'x20').size > 1, 'several rounds');
+    assert.ok(values(registers, 'traps').size > 5, 'accesses trap');
+  }
+});
+
+test('an instruction over a page end in a loop, with either half rewritten', () => {
+  const registers = agree(
+    `
+    la    s1, straddling
+    .half 0x0001
+    j     loop
+    .page
+    .page-end 8
+loop:
+    addi  a0, a0, 1
+    c.nop
+straddling:
+    addi  a1, a1, 1
+    andi  t0, a0, 7
+    bnez  t0, loop
+    # The upper half holds the immediate, the lower one the destination.
+    lhu   t1, 2(s1)
+    xori  t1, t1, 0x30
+    sh    t1, 2(s1)
+    lhu   t1, 0(s1)
+    xori  t1, t1, 0x400
+    sh    t1, 0(s1)
+    j     loop
+    .page`,
+    ['stop', 'memory'],
+  );
+  for (const name of ['x3', 'x11']) assert.ok(values(registers, name).size > 5, name);
+});
