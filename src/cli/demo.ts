@@ -90,6 +90,7 @@ async function recordRun(path: string, seed: number): Promise<{ end: SessionEnd;
     memoryBytes: 64 * 2 ** 20,
     psPerStep: 1000,
     quantum: 4096,
+    schedule: 'fixed',
     clockMode: 'virtual',
     console: 'uart0',
     boot: { kind: 'none', kernel: basename(KERNEL), append: '', bios: 'none' },

@@ -6,8 +6,9 @@ import { gunzipSync } from 'node:zlib';
 import { UserError } from '../base/assert.ts';
 import { Random } from '../base/random.ts';
 import { CompilerThread } from '../compiler/thread.ts';
+import { Chaos } from '../recorder/chaos.ts';
 import type { MachineDescription, TraceHeader } from '../trace/index.ts';
-import type { InputSource } from '../vmm/inputs.ts';
+import { type InputSource, TURN_STEPS_MAX } from '../vmm/inputs.ts';
 import { HARTS_MAX, PAGE_BYTES, RAM_BYTES_MAX } from '../vmm/layout.ts';
 import type { NamedFile } from '../vmm/riscv/boot.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
@@ -40,6 +41,13 @@ export const MACHINE_OPTIONS = {
     group: GROUP,
   },
   quantum: { type: 'text', value: 'STEPS', default: '4096', describe: "steps of a hart's turn", group: GROUP },
+  chaos: {
+    type: 'text',
+    value: 'SEED',
+    describe:
+      'draw whose turn it is, and how long, at random from this seed, so that races show; twice --quantum at most',
+    group: GROUP,
+  },
   'ns-per-step': {
     type: 'text',
     value: 'NS',
@@ -71,7 +79,8 @@ export const MACHINE_OPTIONS = {
 
 export type MachineArguments = Values<typeof MACHINE_OPTIONS>;
 
-const SEED_MAX = 2 ** 32 - 1;
+export const SEED_MAX = 2 ** 32 - 1;
+const QUANTUM_MAX = TURN_STEPS_MAX / 2;
 const SECTOR_BYTES = 512;
 /** A machine keeps 9 bytes for each 4 KiB of a disk, touched or not. */
 const DISK_BYTES_MAX = 64 * 2 ** 30;
@@ -98,9 +107,11 @@ export function assembleMachine(
     harts: parseWhole('--harts', args.harts, 1, HARTS_MAX),
     memoryBytes: parseMemory('--memory', args.memory, MEMORY_BYTES_MIN, RAM_BYTES_MAX),
     psPerStep: Math.round(parseNumber('--ns-per-step', args['ns-per-step'], 0.001, 1000) * 1000),
-    quantum: parseWhole('--quantum', args.quantum, 1, 2 ** 30),
+    quantum: parseWhole('--quantum', args.quantum, 1, QUANTUM_MAX),
     rtcOffsetNs: parseTime('--rtc', args.rtc),
   };
+  const chaosSeed = args.chaos === undefined ? null : parseWhole('--chaos', args.chaos, 0, SEED_MAX);
+  const chaos = chaosSeed === null ? null : new Chaos(chaosSeed, plain.harts, plain.quantum);
   const entropy = entropySource(args.seed);
   if (args.disk.length > DISKS_MAX) {
     throw new UserError(`--disk: the machine has room for ${DISKS_MAX} disks, ${args.disk.length} were given`);
@@ -113,6 +124,7 @@ export function assembleMachine(
   const description: MachineDescription = {
     isa: 'riscv64',
     ...plain,
+    schedule: chaos ? 'drawn' : 'fixed',
     clockMode: args.clock,
     console: 'uart0',
     boot: {
@@ -124,7 +136,11 @@ export function assembleMachine(
     disks: disks.map(({ name, sizeBytes, readOnly }) => ({ name, sizeBytes, readOnly })),
     pageBytes: 4096,
   };
-  const source: InputSource = { entropy, block: (disk, block) => disks[disk].read(block) };
+  const source: InputSource = {
+    entropy,
+    block: (disk, block) => disks[disk].read(block),
+    ...(chaos ? { turn: (runnable) => chaos.turn(machine.position, runnable) } : {}),
+  };
   const machine: VirtMachine = buildVirt(
     description,
     wrapSource(source, () => machine),
@@ -135,6 +151,7 @@ export function assembleMachine(
   const notes: TraceHeader['notes'] = [];
   if (release) notes.push(['kernel', `Linux ${release}`]);
   if (args.seed !== undefined) notes.push(['seed', args.seed]);
+  if (chaosSeed !== null) notes.push(['chaos seed', String(chaosSeed)]);
   const buffer = kernelFile?.bytes.buffer;
   return { machine, description, notes, scratch: buffer instanceof SharedArrayBuffer ? buffer : null };
 }

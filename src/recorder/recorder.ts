@@ -2,6 +2,7 @@
  * The recording side of the input door: writes down every input that passes, takes checkpoints, and notes what happens inside. It never
  * decides anything that the guest could notice.
  */
+import { assert } from '../base/assert.ts';
 import type { EndReason, TraceWriter } from '../trace/index.ts';
 import type { InputSource, PushedInput } from '../vmm/inputs.ts';
 import type { JournalEvent, JournalKind, Machine } from '../vmm/machine.ts';
@@ -108,6 +109,12 @@ export function recordedSource(
   position: () => number,
 ): InputSource {
   return {
+    turn: (runnable) => {
+      assert(source.turn, 'a source of turns where the schedule is drawn');
+      const { hart, steps } = source.turn(runnable);
+      writer()?.input(position(), { kind: 'turn', hart, steps });
+      return { hart, steps };
+    },
     entropy: (device, length) => {
       const data = source.entropy(device, length);
       writer()?.input(position(), { kind: 'entropy', device, data });

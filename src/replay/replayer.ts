@@ -55,6 +55,13 @@ export class Replayer {
         if (input.disk !== disk || input.block !== block) this.#inputDiffers(`block ${block} of disk ${disk}`);
         return input.data;
       },
+      turn: (runnable) => {
+        const input = this.#pull('turn');
+        assert(input.kind === 'turn', 'kinds agree');
+        if (!(runnable & (1 << input.hart)))
+          this.#inputDiffers(`a turn for another hart than ${input.hart}, which waits`);
+        return input;
+      },
     };
     this.machine = buildVirt({ ...trace.header.machine, rtcOffsetNs: trace.header.machine.rtcOffsetNs }, source);
     this.#refs = new Int32Array(this.machine.pages.count).fill(ABSENT);
@@ -121,8 +128,9 @@ export class Replayer {
         this.machine.input(input);
       }
       if (this.position === position) return true;
-      assert(this.#pushed.position > this.position, 'no input is left behind');
-      const result = this.machine.run(Math.min(position, this.#pushed.position));
+      const next = this.#pushed.positionUpTo(position);
+      assert(next > this.position, 'no input is left behind');
+      const result = this.machine.run(Math.min(position, next));
       if (result.kind === 'stopped') {
         if (this.position < position) this.#stoppedEarly(position);
         return true;
@@ -194,6 +202,9 @@ export class Replayer {
 
   /** Every input before this number has been entered, and none of the others: those of one half of the door lie between. */
   get #inputsTaken(): number {
+    // What the other half has taken in the meantime lies behind both now.
+    this.#pushed.at(this.position);
+    this.#pulled.at(this.position);
     return Math.min(this.#pushed.number, this.#pulled.number);
   }
 
@@ -213,7 +224,7 @@ export class Replayer {
     const there = this.#pulled.at(this.position);
     const next = there
       ? `the trace has '${there.kind}'`
-      : `the trace has none before position ${this.#pulled.position}`;
+      : `the trace has none before position ${this.#pulled.positionUpTo(Number.POSITIVE_INFINITY)}`;
     throw new Divergence(this.position, `position ${this.position}: replay asks for ${wanted}, ${next}`);
   }
 
@@ -246,16 +257,18 @@ function resetStateOf(trace: TraceReader): ResetState {
   };
 }
 
-const PULLED = new Set(['entropy', 'block']);
+const PULLED = new Set(['entropy', 'block', 'turn']);
 const isPulled = (input: TimedInput['input']): input is PulledInput => PULLED.has(input.kind);
 const isPushed = (input: TimedInput['input']): input is PushedInput => !PULLED.has(input.kind);
 
-/** The inputs of one half of the door, in order, with the next one in sight. */
+/**
+ * The inputs of one half of the door, in order, with the next one in sight. No farther than asked for, because the other half may have
+ * millions in between.
+ */
 class Lookahead<T extends TimedInput['input']> {
   readonly #inputs: Iterator<TimedInput>;
   readonly #accepts: (input: TimedInput['input']) => input is T;
-  #head: Timed<T> | null = null;
-
+  #head: TimedInput | null = null;
   #read: number;
 
   /** `first` is the number of the first input that the iterator gives. */
@@ -266,33 +279,34 @@ class Lookahead<T extends TimedInput['input']> {
     this.next();
   }
 
-  /** Number of the next input among all inputs of the trace; after the last, how many there are. */
+  /** Number of the next input among all inputs of the trace, after a look at it; after the last, how many there are. */
   get number(): number {
     return this.#head ? this.#read - 1 : this.#read;
   }
 
-  /** Position of the next input; Infinity after the last. */
-  get position(): number {
-    return this.#head?.position ?? Number.POSITIVE_INFINITY;
+  /** Position of the next input, if it lies at or before a limit; Infinity otherwise. */
+  positionUpTo(limit: number): number {
+    return this.#find(limit)?.position ?? Number.POSITIVE_INFINITY;
   }
 
   /** The next input if it belongs to this position. */
   at(position: number): T | null {
-    return this.#head?.position === position ? this.#head.input : null;
+    const found = this.#find(position);
+    return found?.position === position ? found.input : null;
   }
 
   next(): void {
-    for (;;) {
-      const { value, done } = this.#inputs.next();
-      if (done) {
-        this.#head = null;
-        return;
-      }
-      this.#read++;
-      if (this.#accepts(value.input)) {
-        this.#head = { position: value.position, input: value.input };
-        return;
-      }
+    const { value, done } = this.#inputs.next();
+    this.#head = done ? null : value;
+    if (!done) this.#read++;
+  }
+
+  #find(limit: number): Timed<T> | null {
+    while (this.#head && this.#head.position <= limit) {
+      const { position, input } = this.#head;
+      if (this.#accepts(input)) return { position, input };
+      this.next();
     }
+    return null;
   }
 }

@@ -3,8 +3,8 @@
  * thread that runs the guest has no use for that.
  */
 import { assert, unreachable } from '../base/assert.ts';
-import type { Input } from '../vmm/inputs.ts';
-import { PAGE_BYTES } from '../vmm/layout.ts';
+import { type Input, TURN_STEPS_MAX } from '../vmm/inputs.ts';
+import { HARTS_MAX, PAGE_BYTES } from '../vmm/layout.ts';
 import { HASH_BYTES, type PageChanges } from './changes.ts';
 import type { Mark } from './schema.ts';
 
@@ -42,11 +42,20 @@ export function checkInput(input: Input) {
     case 'entropy':
       assert(input.data.length <= DATA_BYTES_MAX, `${input.data.length} bytes in one input`);
       break;
+    case 'turn':
+      assert(isTurn(input.hart, input.steps), `a turn of ${input.steps} steps for hart ${input.hart}`);
+      break;
     case 'command':
       break;
     default:
       unreachable(input);
   }
+}
+
+/** Whether a machine may have such a turn. */
+export function isTurn(hart: number, steps: number): boolean {
+  const whole = Number.isInteger(hart) && Number.isInteger(steps);
+  return whole && hart >= 0 && hart < HARTS_MAX && steps > 0 && steps <= TURN_STEPS_MAX;
 }
 
 export function checkCheckpoint({ position, timeNs, digest, state, pages, hashes }: Omit<Checkpoint, 'refs'>) {

@@ -28,7 +28,9 @@ message Machine {
   repeated Disk disks = 9;
   sint64 rtc_offset_ns = 10;    // since 1970, at position 0
   uint32 page_bytes = 11;
+  Schedule schedule = 12;       // absent before format 2: fixed
 }
+enum Schedule { SCHEDULE_FIXED = 0; SCHEDULE_DRAWN = 1; }
 enum ClockMode { CLOCK_UNKNOWN = 0; CLOCK_VIRTUAL = 1; CLOCK_HOST = 2; }
 message Boot { string kind = 1; string kernel = 2; string append = 3; string bios = 4; }
 message Disk { string name = 1; uint64 size_bytes = 2; bool read_only = 3; }
@@ -42,6 +44,7 @@ message Input {
     Command command = 4;
     DeviceBytes entropy = 5;
     Block block = 6;
+    bytes turns = 7;            // varints, one or two a turn: see inputs.ts
   }
 }
 message DeviceBytes { string device = 1; bytes data = 2; }
@@ -95,6 +98,7 @@ message End {
 }
 enum EndReason {
   END_UNKNOWN = 0; POWER_OFF = 1; UNTIL = 2; MAX_STEPS = 3; TIMEOUT = 4; INTERRUPTED = 5; ERROR = 6; DISK_FULL = 7;
+  FAILURE = 8;                  // what a hunt looks for was seen
 }
 
 // A copy of all chunk headers before it, and of the records that make opening quick.
@@ -130,8 +134,10 @@ export interface MachineDescription {
   memoryBytes: number;
   /** Picoseconds of virtual time a step. */
   psPerStep: number;
-  /** Steps that one hart takes before the next one's turn. */
+  /** Steps that one hart takes before the next one's turn, where the schedule is fixed. */
   quantum: number;
+  /** `drawn`: turns are inputs. */
+  schedule: 'fixed' | 'drawn';
   clockMode: 'virtual' | 'host';
   /** The device that the person's terminal is wired to. */
   console: string;
@@ -150,7 +156,17 @@ export interface TraceHeader {
   notes: (readonly [key: string, value: string])[];
 }
 
-const END_REASONS = ['power-off', 'until', 'max-steps', 'timeout', 'interrupted', 'error', 'disk-full'] as const;
+const SCHEDULES = ['fixed', 'drawn'] as const;
+const END_REASONS = [
+  'power-off',
+  'until',
+  'max-steps',
+  'timeout',
+  'interrupted',
+  'error',
+  'disk-full',
+  'failure',
+] as const;
 export type EndReason = (typeof END_REASONS)[number];
 
 export interface TraceEnd {
@@ -224,6 +240,7 @@ export function encodeHeader(header: TraceHeader): Uint8Array {
     machine: {
       ...machine,
       clockMode: machine.clockMode === 'virtual' ? 1 : 2,
+      schedule: SCHEDULES.indexOf(machine.schedule),
       rtcOffsetNs: longOf(machine.rtcOffsetNs),
     },
   });
@@ -239,6 +256,8 @@ export function decodeHeader(bytes: Uint8Array): TraceHeader {
   if (machine.isa !== 'riscv64') throw new TraceDamage(`isa 'riscv64' expected, found '${String(machine.isa)}'`);
   if (machine.clockMode !== 1 && machine.clockMode !== 2)
     throw new TraceDamage(`unknown clock mode ${machine.clockMode}`);
+  const schedule = SCHEDULES[machine.schedule as number];
+  if (!schedule) throw new TraceDamage(`unknown schedule ${String(machine.schedule)}`);
   if (machine.pageBytes !== 4096) throw new TraceDamage(`pages of 4096 bytes expected, found ${machine.pageBytes}`);
   const disks = machine.disks as { name: string; sizeBytes: string; readOnly: boolean }[];
   return {
@@ -251,6 +270,7 @@ export function decodeHeader(bytes: Uint8Array): TraceHeader {
       memoryBytes: whole(machine.memoryBytes, 'memory size'),
       psPerStep: whole(machine.psPerStep, 'ps per step'),
       quantum: whole(machine.quantum, 'quantum'),
+      schedule,
       clockMode: machine.clockMode === 1 ? 'virtual' : 'host',
       console: machine.console as string,
       boot: (machine.boot ?? { kind: '', kernel: '', append: '', bios: '' }) as MachineDescription['boot'],

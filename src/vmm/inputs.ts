@@ -12,11 +12,22 @@ export type PushedInput =
   /** An operator's command. */
   | { kind: 'command'; command: 'power-off' | 'reset' };
 
-/** Asked for by the machine in mid-step; the answer is part of the input. */
+/** A hart's turn: so many steps, unless it gives up before. */
+export interface Turn {
+  readonly hart: number;
+  readonly steps: number;
+}
+
+/** Steps of a turn at most. */
+export const TURN_STEPS_MAX = 2 ** 30;
+
+/** Asked for by the machine, most of them in mid-step; the answer is part of the input. */
 export type PulledInput =
   | { kind: 'entropy'; device: string; data: Uint8Array }
   /** A 4 KiB block of an outside disk image, on its first read. */
-  | { kind: 'block'; disk: number; block: number; data: Uint8Array };
+  | { kind: 'block'; disk: number; block: number; data: Uint8Array }
+  /** Whose turn it is from this position on, where the schedule is drawn. */
+  | ({ kind: 'turn' } & Turn);
 
 export type Input = PushedInput | PulledInput;
 
@@ -25,4 +36,6 @@ export interface InputSource {
   entropy(device: string, length: number): Uint8Array;
   /** Always 4096 bytes; the part past the end of the image is zero. */
   block(disk: number, block: number): Uint8Array;
+  /** Present where the schedule is drawn. `runnable` has a bit for each hart that may be given the turn; more than none. */
+  turn?(runnable: number): Turn;
 }

@@ -2,8 +2,8 @@
  * The machine: harts, memory, devices and virtual time, and the loop that gives harts their turns. It is a pure function of its
  * starting state and of the inputs; whoever runs it enters inputs at positions and reads what it emits.
  *
- * Harts take turns of a fixed number of steps on one total order. A turn ends early where a hart waits or yields; it goes on past
- * its end while no other hart is runnable.
+ * Harts take turns on one total order: one after the other, each for the same number of steps, or as an outside schedule says. A turn ends
+ * early where a hart waits or yields; it goes on past its end while no other hart is runnable.
  */
 import { assert } from '../base/assert.ts';
 import { type StateIO, StateReader, StateWriter } from '../base/state.ts';
@@ -11,7 +11,7 @@ import type { Bus } from './bus.ts';
 import type { Clock } from './clock.ts';
 import type { Device, StopRequest } from './device.ts';
 import type { Digester } from './digest.ts';
-import type { PushedInput } from './inputs.ts';
+import { type PushedInput, TURN_STEPS_MAX, type Turn } from './inputs.ts';
 import { G, JOURNAL_BASE, JOURNAL_ENTRY_BYTES } from './layout.ts';
 import type { PageSnapshot, Pages } from './pages.ts';
 import type { Probes } from './probes.ts';
@@ -76,8 +76,10 @@ export interface MachineParts<P extends Processor> {
   readonly cpu: P;
   readonly devices: readonly Device[];
   readonly probes: Probes;
-  /** Steps of a turn. */
+  /** Steps of a turn, where the schedule is the fixed one. */
   readonly quantum: number;
+  /** Asks for the next turn, for one of the harts whose bits are set; null where the schedule is the fixed one. */
+  readonly drawTurn: ((runnable: number) => Turn) | null;
 }
 
 /** Slices are cut so that the loop comes by often enough to be told to stop. */
@@ -98,9 +100,12 @@ export class Machine<P extends Processor = Processor> {
   readonly #digester: Digester;
   readonly #view: DataView;
   readonly #quantum: number;
+  readonly #drawTurn: MachineParts<P>['drawTurn'];
   #hart = 0;
   /** Position at which the present turn began. */
   #turnStart = 0;
+  /** Steps of the present turn, where turns are drawn; 0 when it has ended. */
+  #turnSteps = 0;
   #stop: StopRequest | null = null;
   #paused = false;
   /** What a reboot goes back to; the first snapshot, if it is taken at position 0, unless somebody else knows. */
@@ -114,6 +119,7 @@ export class Machine<P extends Processor = Processor> {
     this.probes = parts.probes;
     this.#digester = parts.digester;
     this.#quantum = parts.quantum;
+    this.#drawTurn = parts.drawTurn;
     this.#view = new DataView(parts.memory.buffer);
   }
 
@@ -165,7 +171,7 @@ export class Machine<P extends Processor = Processor> {
       if (othersRunnable === null) return { kind: 'idle', untilNs: this.#nextDeadline() };
       if (this.turn?.(this.#hart)) return { kind: 'turn' };
       const next = this.clock.positionAt(deadline);
-      const turnLeft = othersRunnable ? this.#quantum - ((this.position - this.#turnStart) % this.#quantum) : Infinity;
+      const turnLeft = othersRunnable ? this.#turnLeft() : Infinity;
       // What alarms and inputs have done is reported with the step that they precede.
       const longest = this.probes.pending ? 1 : this.sliceSteps;
       const budget = Math.min(until - this.position, next - this.position, turnLeft, longest);
@@ -220,6 +226,7 @@ export class Machine<P extends Processor = Processor> {
     s.part('schedule', (part) => {
       this.#hart = part.u8('hart', this.#hart);
       this.#turnStart = part.num('turn-start', this.#turnStart);
+      if (this.#drawTurn) this.#turnSteps = part.num('turn-steps', this.#turnSteps);
     });
     s.part('cpu', (part) => this.cpu.sync(part));
     for (const device of this.devices) s.part(device.name, (part) => device.sync(part));
@@ -305,18 +312,41 @@ export class Machine<P extends Processor = Processor> {
     let runnable = 0;
     for (let hart = 0; hart < harts; hart++) if (this.cpu.runnable(hart)) runnable |= 1 << hart;
     if (runnable === 0) return null;
-    while (!(runnable & (1 << this.#hart))) this.#endTurn();
-    return (runnable & ~(1 << this.#hart)) !== 0;
+    const others = () => runnable & ~(1 << this.#hart);
+    const waits = () => !(runnable & (1 << this.#hart));
+    if (this.#drawTurn) {
+      if (waits() || (others() && this.#turnIsOver())) this.#beginTurn(this.#drawTurn(runnable), runnable);
+    } else {
+      while (waits()) this.#endTurn();
+    }
+    return others() !== 0;
+  }
+
+  #turnLeft(): number {
+    const taken = this.position - this.#turnStart;
+    return this.#drawTurn ? this.#turnSteps - taken : this.#quantum - (taken % this.#quantum);
   }
 
   #turnIsOver(): boolean {
-    return this.position > this.#turnStart && (this.position - this.#turnStart) % this.#quantum === 0;
+    const taken = this.position - this.#turnStart;
+    return this.#drawTurn ? taken >= this.#turnSteps : taken > 0 && taken % this.#quantum === 0;
   }
 
   #endTurn(): void {
     this.cpu.endTurn(this.#hart);
-    this.#hart = (this.#hart + 1) % this.cpu.harts;
     this.#turnStart = this.position;
+    if (this.#drawTurn) this.#turnSteps = 0;
+    else this.#hart = (this.#hart + 1) % this.cpu.harts;
+  }
+
+  #beginTurn({ hart, steps }: Turn, runnable: number): void {
+    // A turn that had nobody to make way for has gone on until now.
+    if (this.#turnSteps > 0) this.#endTurn();
+    assert(runnable & (1 << hart), `a turn for hart ${hart}, which cannot run`);
+    assert(Number.isInteger(steps) && steps > 0 && steps <= TURN_STEPS_MAX, `a turn of ${steps} steps`);
+    this.#hart = hart;
+    this.#turnStart = this.position;
+    this.#turnSteps = steps;
   }
 
   /** Hands out what generated code has noted; before anything with a later position goes out. */

@@ -29,6 +29,7 @@ function describe(files: BootFiles, harts: number, memoryMiB: number): MachineDe
     memoryBytes: memoryMiB * 2 ** 20,
     psPerStep: 1000,
     quantum: 4096,
+    schedule: 'fixed',
     clockMode: 'virtual',
     console: NAME,
     boot: { kind: 'test', kernel: basename(files.kernel?.name ?? ''), append: 'console=ttyS0 quiet', bios: '' },

@@ -20,6 +20,7 @@ export const HEADER: TraceHeader = {
     memoryBytes: 2 ** 31,
     psPerStep: 1000,
     quantum: 20_000,
+    schedule: 'drawn',
     clockMode: 'host',
     console: 'uart0',
     boot: { kind: 'linux', kernel: 'vmlinux', append: 'console=ttyS0 quiet', bios: '' },
@@ -43,7 +44,7 @@ export interface Sample {
 const bytes = (random: Random, length: number) => Uint8Array.from({ length }, () => random.below(256));
 
 function input(random: Random): Input {
-  switch (random.below(6)) {
+  switch (random.below(9)) {
     case 0:
       return { kind: 'clock', timeNs: random.below(2 ** 32) * 1000, psPerStep: random.below(3000) };
     case 1:
@@ -52,6 +53,10 @@ function input(random: Random): Input {
       return { kind: 'entropy', device: 'rng', data: bytes(random, random.below(40)) };
     case 3:
       return { kind: 'block', disk: 0, block: random.below(2 ** 30), data: bytes(random, 4096) };
+    case 4:
+    case 5:
+    case 6:
+      return { kind: 'turn', hart: random.below(8), steps: 1 + random.below(random.pick([10, 20_000, 2 ** 30])) };
     default:
       return { kind: 'console', device: 'uart0', data: bytes(random, random.below(3)) };
   }

@@ -33,6 +33,8 @@ export interface BoardDescription {
   readonly psPerStep: number;
   /** Steps of a hart's turn. */
   readonly quantum: number;
+  /** `drawn`: whose turn it is, and for how long, is an input. Otherwise harts take turns of `quantum` steps. */
+  readonly schedule?: 'fixed' | 'drawn';
   /** Wall clock at position 0, ns since 1970. */
   readonly rtcOffsetNs: bigint;
   readonly disks: readonly { readonly sizeBytes: number; readonly readOnly: boolean }[];
@@ -136,6 +138,11 @@ export function buildVirt(board: BoardDescription, source: InputSource): VirtMac
     return new VirtioBlock(`disk${slot}`, host(`disk${slot}`), { storage });
   }
 
+  const drawTurn = (runnable: number) => {
+    assert(source.turn, 'a source of turns where the schedule is drawn');
+    machine.drainJournal();
+    return source.turn(runnable);
+  };
   const machine: VirtMachine = new Machine({
     memory,
     pages,
@@ -146,6 +153,7 @@ export function buildVirt(board: BoardDescription, source: InputSource): VirtMac
     devices,
     probes,
     quantum: board.quantum,
+    drawTurn: board.schedule === 'drawn' ? drawTurn : null,
   });
   const sbi = new Sbi({
     cpu,
