@@ -1,140 +1,33 @@
 /** `chronovisor record` and `chronovisor run`: a guest, live. */
-import { existsSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
-import { Recorder, recordedSource } from '../recorder/recorder.ts';
-import { Session, type SessionEnd } from '../recorder/session.ts';
-import { TraceWriteError } from '../trace/file.ts';
-import type { ClosedTrace, TraceHeader, TraceWriter } from '../trace/index.ts';
-import { parseNumber, parseWhole } from './arguments.ts';
-import { command, type Options, type Values } from './command-line.ts';
+import type { SessionEnd } from '../recorder/session.ts';
+import type { ClosedTrace } from '../trace/index.ts';
+import { command, type Options } from './command-line.ts';
 import { bytes, count, seconds } from './format.ts';
-import { assembleMachine, MACHINE_OPTIONS } from './machine-options.ts';
-import { readScript } from './script.ts';
-import { SpeedMeter } from './speed.ts';
-import { type Status, Terminal } from './terminal.ts';
-import { readUserFile } from './user-file.ts';
-import { productVersion } from './version.ts';
-
-const RUN_OPTIONS = {
-  ...MACHINE_OPTIONS,
-  until: { type: 'text', value: 'TEXT', describe: 'end when the console has shown this text', group: 'Ending' },
-  'max-steps': { type: 'text', value: 'N', describe: 'end after so many steps', group: 'Ending' },
-  timeout: { type: 'text', value: 'SECONDS', describe: 'end after so many seconds', group: 'Ending' },
-  script: {
-    type: 'text',
-    value: 'FILE',
-    describe: 'console script: lines "expected text => answer"; \\n, \\r and \\t are understood',
-    group: 'Console',
-  },
-  input: {
-    type: 'text',
-    value: 'FILE',
-    describe: 'file to type at the console instead of standard input',
-    group: 'Console',
-  },
-  json: {
-    type: 'flag',
-    describe: 'progress as JSON lines on standard output; the console goes to standard error',
-    group: 'Console',
-  },
-} as const satisfies Options;
+import { HUNT_OPTIONS, hunt, huntOf } from './hunt.ts';
+import { checkOutput, type Output, performRun, planRun, RUN_OPTIONS, type RunArguments } from './one-run.ts';
+import type { Status } from './terminal.ts';
 
 const RECORD_OPTIONS = {
   ...RUN_OPTIONS,
+  ...HUNT_OPTIONS,
   output: { type: 'text', alias: 'o', value: 'TRACE', describe: 'trace file to write', group: 'Trace' },
   force: { type: 'flag', describe: 'replace the file if it exists', group: 'Trace' },
 } as const satisfies Options;
-
-type RunArguments = Values<typeof RUN_OPTIONS>;
-
-const INPUT_BYTES_MAX = 2 ** 30;
-const TIMEOUT_S_MAX = 1e9;
 
 export const runCommand = command('', RUN_OPTIONS, (args) => live(args, null));
 
 export const recordCommand = command('', RECORD_OPTIONS, (args) => {
   if (!args.output) throw new UserError('--output (-o) is missing: name the trace file to write');
-  return live(args, { path: args.output, force: args.force });
+  const output = { path: args.output, force: args.force };
+  const plan = huntOf(args);
+  return plan ? hunt(args, plan, output) : live(args, output);
 });
 
-interface Output {
-  readonly path: string;
-  readonly force: boolean;
-}
-
 async function live(args: RunArguments, output: Output | null): Promise<void> {
-  const ending = endingOf(args);
-  if (args.script !== undefined && args.input !== undefined) {
-    throw new UserError('--script and --input: only one of them can type at the console');
-  }
-  if (output && !output.force && existsSync(output.path)) {
-    throw new UserError(`${output.path} exists: choose another name, or replace it with --force`);
-  }
-  const script = args.script === undefined ? [] : readScript(args.script);
-  const typed = args.input === undefined ? null : readUserFile('--input', args.input, INPUT_BYTES_MAX);
-  // A run without a recorder loads nothing of the trace; a recorder's thread loads while the machine is put together.
-  const tracing = output ? await import('../trace/writer.ts') : null;
-  const thread = tracing?.startWriterThread();
-  let writer: TraceWriter | null = null;
-  const { machine, description, notes, scratch } = assembleMachine(args, (source, of) =>
-    output
-      ? recordedSource(
-          source,
-          () => writer!,
-          () => of().position,
-        )
-      : source,
-  );
-  if (tracing && output && thread) {
-    const header: TraceHeader = {
-      productVersion: productVersion(),
-      createdMs: Date.now(),
-      machine: description,
-      notes,
-    };
-    writer = new tracing.TraceWriter(output.path, header, {
-      force: output.force,
-      thread,
-      ...(scratch ? { scratch } : {}),
-    });
-  }
-  const recorder = writer ? new Recorder(machine, writer) : null;
-  const meter = new SpeedMeter(performance.now());
-  const status = (): Status => ({
-    position: machine.position,
-    guestTimeNs: machine.clock.now(),
-    stepsPerSecond: meter.at(machine.position, performance.now()),
-    traceBytes: recorder?.bytesWritten ?? null,
-  });
-  const terminal = new Terminal({ json: args.json, ownInput: typed !== null || script.length > 0, status });
-  const session: Session = new Session({
-    machine,
-    recorder,
-    console: description.console,
-    clock: args.clock,
-    interactive: terminal.interactive,
-    output: (data) => terminal.guestOutput(data),
-    script,
-    ...(typed ? { input: typed } : {}),
-    progress: () => terminal.progress(),
-    ...ending,
-  });
-  if (typed || script.length > 0) session.endInput();
-  terminal.start(session);
-  let end: SessionEnd;
-  try {
-    end = await session.run();
-  } catch (error) {
-    // The disk filled up in the middle of a slice: what has been written is a trace.
-    if (!(error instanceof TraceWriteError)) throw error;
-    end = { reason: 'disk-full' };
-  } finally {
-    terminal.stop();
-  }
-  const closed = recorder ? await recorder.finish(end.reason, end.exitCode) : null;
-  terminal.release();
-  const last = { ...status(), stepsPerSecond: Math.round((machine.position * 1000) / Math.max(1, session.busyMs)) };
-  const missed = closed?.failed ? null : whatWasMissed(end, session, args);
+  const plan = planRun(args);
+  if (output) checkOutput(output);
+  const { end, last, closed, missed, terminal } = await performRun(args, plan, output);
   const reason = closed?.end.reason ?? end.reason;
   const facts = { event: 'end', ...last, reason, exitCode: end.exitCode ?? null, trace: closed?.path ?? null };
   terminal.report({ ...facts, error: closed?.failed?.message ?? missed }, () => summary(last, end, closed));
@@ -147,18 +40,6 @@ async function live(args: RunArguments, output: Output | null): Promise<void> {
   process.exitCode = terminal.signalCode ?? end.exitCode ?? 0;
 }
 
-function endingOf(args: RunArguments) {
-  if (args.until === '') throw new UserError("--until '': a text to wait for is needed");
-  const maxSteps =
-    args['max-steps'] === undefined ? null : parseWhole('--max-steps', args['max-steps'], 1, Number.MAX_SAFE_INTEGER);
-  const timeoutS = args.timeout === undefined ? null : parseNumber('--timeout', args.timeout, 0.001, TIMEOUT_S_MAX);
-  return {
-    ...(args.until === undefined ? {} : { until: args.until }),
-    ...(maxSteps === null ? {} : { maxSteps }),
-    ...(timeoutS === null ? {} : { timeoutMs: timeoutS * 1000 }),
-  };
-}
-
 function summary(status: Status, end: SessionEnd, closed: ClosedTrace | null): string {
   const { position, guestTimeNs, stepsPerSecond } = status;
   const where = closed ? `recorded to ${closed.path} (${bytes(closed.bytes)})` : 'not recorded';
@@ -166,15 +47,4 @@ function summary(status: Status, end: SessionEnd, closed: ClosedTrace | null): s
   const why = `ended by ${closed?.end.reason ?? end.reason}${end.exitCode === undefined ? '' : `, exit code ${end.exitCode}`}`;
   const note = end.message ? ` (${end.message})` : '';
   return `${count(position)} steps, ${seconds(guestTimeNs)} of guest time, ${speed}; ${where}; ${why}${note}`;
-}
-
-/** Why this was not the run that was asked for: a text that was waited for has not come. */
-function whatWasMissed(end: SessionEnd, session: Session, args: RunArguments): string | null {
-  const { awaited } = session;
-  if (awaited === null || end.reason === 'until') return null;
-  // A guest that ends by itself ends a script, too, and so does whoever set a number of steps.
-  if (args.until === undefined && (end.reason === 'power-off' || end.reason === 'max-steps')) return null;
-  if (end.reason === 'interrupted' && !end.message) return null;
-  const option = args.script !== undefined && awaited !== args.until ? '--script' : '--until';
-  return `${option}: the console has not shown ${JSON.stringify(awaited)}`;
 }

@@ -31,6 +31,15 @@ export interface SessionOptions {
   readonly timeoutMs?: number;
   /** Called about ten times a second. */
   readonly progress?: () => void;
+  /** What makes the run a failure, beside an exit code: it ends soon after. */
+  readonly failure?: FailureSigns;
+}
+
+export interface FailureSigns {
+  /** Of the console. */
+  readonly texts: readonly string[];
+  /** Guest time, in ns, in which the console must show something; Infinity if it need not. */
+  readonly silentNsMax: number;
 }
 
 export interface SessionEnd {
@@ -49,6 +58,8 @@ const FIRST_SPELL_STEPS = 500_000;
 const INPUT_STRIDE = 2 ** 20;
 /** Typed in one go at most: an input of a trace has a limit. */
 const INPUT_BYTES_MAX = 2 ** 20;
+/** After a text that means failure the guest runs on for so many steps, to say more and perhaps to stop by itself. */
+const AFTERMATH_STEPS = 20_000_000;
 /** When so much waits to be written, the machine waits too. */
 const BACKLOG_BYTES_MAX = 128 * 2 ** 20;
 
@@ -64,6 +75,9 @@ export class Session {
   readonly #watch: TextWatch;
   readonly #script: ScriptLine[];
   #found = false;
+  readonly #failureTexts: readonly { readonly text: string; readonly watch: TextWatch }[];
+  #failure: { readonly message: string; readonly position: number } | null = null;
+  #heardNs: number;
   #busyMs = 0;
   #hostStart = 0;
   #spellSteps = FIRST_SPELL_STEPS;
@@ -78,6 +92,8 @@ export class Session {
     this.#script = [...(options.script ?? [])];
     this.#input = options.input ?? new Uint8Array();
     this.#watch = new TextWatch(options.until ?? null);
+    this.#failureTexts = (options.failure?.texts ?? []).map((text) => ({ text, watch: new TextWatch(text) }));
+    this.#heardNs = this.#machine.clock.now();
     this.#machine.events = {
       output: (device, data) => this.#output(device, data),
       ...(this.#recorder
@@ -99,6 +115,11 @@ export class Session {
   get awaited(): string | null {
     if (this.#script.length > 0) return this.#script[0].expect;
     return this.#watch.done ? null : (this.#options.until ?? null);
+  }
+
+  /** The sign of failure that has been seen; null if none. */
+  get failure(): string | null {
+    return this.#failure?.message ?? null;
   }
 
   /** Bytes typed by the person. */
@@ -139,10 +160,25 @@ export class Session {
         this.#recorder.flush();
       }
       if (this.#recorder?.failed) return { reason: 'disk-full', message: this.#recorder.failed };
+      if (this.#failed()) return { reason: 'failure' };
       if (this.#machine.position >= maxSteps) return { reason: 'max-steps' };
       const end = await this.#spell(Math.min(maxSteps, this.#machine.position + this.#spellSteps));
+      // A guest that has failed may wait forever.
+      if (end?.reason === 'interrupted' && this.#failure) return { reason: 'failure' };
       if (end) return end;
     }
+  }
+
+  /** True if the guest has failed, and has had its time to say so. */
+  #failed(): boolean {
+    const { position, clock } = this.#machine;
+    const silentNs = clock.now() - this.#heardNs;
+    const { silentNsMax = Number.POSITIVE_INFINITY } = this.#options.failure ?? {};
+    if (!this.#failure && silentNs > silentNsMax) {
+      const message = `the console has shown nothing for ${(silentNsMax / 1e9).toFixed(0)} s of guest time`;
+      this.#failure = { message, position: position - AFTERMATH_STEPS };
+    }
+    return this.#failure !== null && position >= this.#failure.position + AFTERMATH_STEPS;
   }
 
   /** Runs for a while, then lets the event loop have its turn. */
@@ -283,6 +319,12 @@ export class Session {
     this.#recorder?.output(device, data);
     if (device !== this.#options.console) return;
     this.#options.output(data);
+    this.#heardNs = this.#machine.clock.now();
+    for (const { text, watch } of this.#failureTexts) {
+      if (watch.add(data) && !this.#failure) {
+        this.#failure = { message: `the console has shown ${JSON.stringify(text)}`, position: this.#machine.position };
+      }
+    }
     this.#watch.add(data);
     if (this.#watch.done) this.#machine.pause();
     if (this.#scriptWatch?.add(data)) {

@@ -1,0 +1,183 @@
+/** One run of a guest at the command line, recorded or not. */
+import { existsSync } from 'node:fs';
+import { UserError } from '../base/assert.ts';
+import { Recorder, recordedSource } from '../recorder/recorder.ts';
+import { type FailureSigns, type ScriptLine, Session, type SessionEnd } from '../recorder/session.ts';
+import { TraceWriteError } from '../trace/file.ts';
+import type { ClosedTrace, TraceHeader, TraceWriter } from '../trace/index.ts';
+import { parseNumber, parseWhole } from './arguments.ts';
+import type { Options, Values } from './command-line.ts';
+import { assembleMachine, MACHINE_OPTIONS } from './machine-options.ts';
+import { readScript } from './script.ts';
+import { SpeedMeter } from './speed.ts';
+import { type Status, Terminal } from './terminal.ts';
+import { readUserFile } from './user-file.ts';
+import { productVersion } from './version.ts';
+
+export const RUN_OPTIONS = {
+  ...MACHINE_OPTIONS,
+  until: { type: 'text', value: 'TEXT', describe: 'end when the console has shown this text', group: 'Ending' },
+  'max-steps': { type: 'text', value: 'N', describe: 'end after so many steps', group: 'Ending' },
+  timeout: { type: 'text', value: 'SECONDS', describe: 'end after so many seconds', group: 'Ending' },
+  script: {
+    type: 'text',
+    value: 'FILE',
+    describe: 'console script: lines "expected text => answer"; \\n, \\r and \\t are understood',
+    group: 'Console',
+  },
+  input: {
+    type: 'text',
+    value: 'FILE',
+    describe: 'file to type at the console instead of standard input',
+    group: 'Console',
+  },
+  json: {
+    type: 'flag',
+    describe: 'progress as JSON lines on standard output; the console goes to standard error',
+    group: 'Console',
+  },
+} as const satisfies Options;
+
+export type RunArguments = Values<typeof RUN_OPTIONS>;
+
+export interface Output {
+  readonly path: string;
+  readonly force: boolean;
+}
+
+/** What is typed, and what ends the run: read once, however often the guest is run. */
+export interface RunPlan {
+  readonly script: readonly ScriptLine[];
+  readonly typed: Uint8Array | null;
+  readonly ending: { readonly until?: string; readonly maxSteps?: number; readonly timeoutMs?: number };
+}
+
+const INPUT_BYTES_MAX = 2 ** 30;
+const TIMEOUT_S_MAX = 1e9;
+
+export function planRun(args: RunArguments): RunPlan {
+  const ending = endingOf(args);
+  if (args.script !== undefined && args.input !== undefined) {
+    throw new UserError('--script and --input: only one of them can type at the console');
+  }
+  const script = args.script === undefined ? [] : readScript(args.script);
+  const typed = args.input === undefined ? null : readUserFile('--input', args.input, INPUT_BYTES_MAX);
+  return { script, typed, ending };
+}
+
+export function checkOutput(output: Output): void {
+  if (output.force || !existsSync(output.path)) return;
+  throw new UserError(`${output.path} exists: choose another name, or replace it with --force`);
+}
+
+/** A run that is over. */
+export interface Outcome {
+  readonly end: SessionEnd;
+  readonly last: Status;
+  readonly closed: ClosedTrace | null;
+  /** Why this was not the run that was asked for; null if it was. */
+  readonly missed: string | null;
+  /** The sign of failure that ended it; null if none was seen. */
+  readonly failure: string | null;
+  readonly terminal: Terminal;
+}
+
+/** `unattended`: nobody types, the console is not shown, and signs of failure are looked for. */
+export async function performRun(
+  args: RunArguments,
+  { script, typed, ending }: RunPlan,
+  output: Output | null,
+  unattended: FailureSigns | null = null,
+): Promise<Outcome> {
+  // A run without a recorder loads nothing of the trace; a recorder's thread loads while the machine is put together.
+  const tracing = output ? await import('../trace/writer.ts') : null;
+  const thread = tracing?.startWriterThread();
+  let writer: TraceWriter | null = null;
+  const { machine, description, notes, scratch } = assembleMachine(args, (source, of) =>
+    output
+      ? recordedSource(
+          source,
+          () => writer!,
+          () => of().position,
+        )
+      : source,
+  );
+  if (tracing && output && thread) {
+    const header: TraceHeader = {
+      productVersion: productVersion(),
+      createdMs: Date.now(),
+      machine: description,
+      notes,
+    };
+    writer = new tracing.TraceWriter(output.path, header, {
+      force: output.force,
+      thread,
+      ...(scratch ? { scratch } : {}),
+    });
+  }
+  const recorder = writer ? new Recorder(machine, writer) : null;
+  const meter = new SpeedMeter(performance.now());
+  const status = (): Status => ({
+    position: machine.position,
+    guestTimeNs: machine.clock.now(),
+    stepsPerSecond: meter.at(machine.position, performance.now()),
+    traceBytes: recorder?.bytesWritten ?? null,
+  });
+  const ownInput = typed !== null || script.length > 0 || unattended !== null;
+  const terminal = new Terminal({ json: args.json, ownInput, status });
+  const session: Session = new Session({
+    machine,
+    recorder,
+    console: description.console,
+    clock: args.clock,
+    interactive: terminal.interactive,
+    output: (data) => {
+      if (!unattended) terminal.guestOutput(data);
+    },
+    script,
+    ...(typed ? { input: typed } : {}),
+    progress: () => terminal.progress(),
+    ...ending,
+    ...(unattended ? { failure: unattended } : {}),
+  });
+  if (ownInput) session.endInput();
+  terminal.start(session);
+  let end: SessionEnd;
+  try {
+    end = await session.run();
+  } catch (error) {
+    // The disk filled up in the middle of a slice: what has been written is a trace.
+    if (!(error instanceof TraceWriteError)) throw error;
+    end = { reason: 'disk-full' };
+  } finally {
+    terminal.stop();
+  }
+  const closed = recorder ? await recorder.finish(end.reason, end.exitCode) : null;
+  terminal.release();
+  const last = { ...status(), stepsPerSecond: Math.round((machine.position * 1000) / Math.max(1, session.busyMs)) };
+  const missed = closed?.failed ? null : whatWasMissed(end, session, args);
+  return { end, last, closed, missed, failure: session.failure, terminal };
+}
+
+function endingOf(args: RunArguments) {
+  if (args.until === '') throw new UserError("--until '': a text to wait for is needed");
+  const maxSteps =
+    args['max-steps'] === undefined ? null : parseWhole('--max-steps', args['max-steps'], 1, Number.MAX_SAFE_INTEGER);
+  const timeoutS = args.timeout === undefined ? null : parseNumber('--timeout', args.timeout, 0.001, TIMEOUT_S_MAX);
+  return {
+    ...(args.until === undefined ? {} : { until: args.until }),
+    ...(maxSteps === null ? {} : { maxSteps }),
+    ...(timeoutS === null ? {} : { timeoutMs: timeoutS * 1000 }),
+  };
+}
+
+/** Why this was not the run that was asked for: a text that was waited for has not come. */
+function whatWasMissed(end: SessionEnd, session: Session, args: RunArguments): string | null {
+  const { awaited } = session;
+  if (awaited === null || end.reason === 'until') return null;
+  // A guest that ends by itself ends a script, too, and so does whoever set a number of steps.
+  if (args.until === undefined && (end.reason === 'power-off' || end.reason === 'max-steps')) return null;
+  if (end.reason === 'interrupted' && !end.message) return null;
+  const option = args.script !== undefined && awaited !== args.until ? '--script' : '--until';
+  return `${option}: the console has not shown ${JSON.stringify(awaited)}`;
+}
