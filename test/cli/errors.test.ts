@@ -165,6 +165,10 @@ test('option values', async () => {
     ['--clock', 'wall', /--clock wall: one of "virtual", "host" is needed; chronovisor record --help tells more\n/],
     ['--rtc', 'yesterday', /--rtc yesterday: a date such as 2026-01-01T00:00:00Z is needed\n/],
     ['--seed', '-1', /--seed -1: a whole number from 0 to 4294967295/],
+    ['--chaos', 'yes', /--chaos yes: a whole number from 0 to 4294967295 is needed\n/],
+    ['--repeat', '5', /--repeat is for --until-failure: a single run is only recorded\n/],
+    ['--fail-text', 'x', /--fail-text is for --until-failure/],
+    ['--watchdog', '5', /--watchdog is for --until-failure/],
     ['--max-steps', '0', /--max-steps 0: a whole number from 1/],
     ['--timeout', 'soon', /--timeout soon: a number from 0\.001/],
     ['--until', '', /--until '': a text to wait for is needed\n/],
@@ -175,6 +179,14 @@ test('option values', async () => {
   ] as const) {
     await refused(message, ...record(...good, `${option}=${value}`));
   }
+  const hunt = (...more: string[]) => record(...good, '--until-failure', ...more);
+  await refused(/--repeat 0: a whole number from 1 to/, ...hunt('--repeat', '0'));
+  await refused(/--watchdog soon: a number from 0 to/, ...hunt('--watchdog', 'soon'));
+  await refused(/--fail-text '': a text is needed\n/, ...hunt('--fail-text='));
+  await refused(
+    /--chaos 4294967290: a whole number from 0 to 4294967285/,
+    ...hunt('--chaos', '4294967290', '--repeat', '11'),
+  );
   await refused(/--harts is given 2 times\n/, ...record(...good, '--harts', '1', '--harts', '2'));
   await refused(/--kernel needs a value; /, ...record('--kernel'));
   await refused(/--output \(-o\) is missing: name the trace file to write\n/, 'record', ...good);

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Random } from '../../src/base/random.ts';
+import { Chaos } from '../../src/recorder/chaos.ts';
 import { Recorder, recordedSource } from '../../src/recorder/recorder.ts';
 import { type ScriptLine, Session, type SessionEnd, type SessionOptions } from '../../src/recorder/session.ts';
 import { type MachineDescription, TraceWriter } from '../../src/trace/index.ts';
@@ -18,6 +19,13 @@ export interface Guest {
   /** Entropy, and what the disks hold, follow from it. */
   readonly seed: number;
   readonly script: readonly ScriptLine[];
+  /** The schedule is drawn from this. */
+  readonly chaosSeed?: number;
+}
+
+/** The same guest with another schedule. */
+export function chaotic(guest: Guest, chaosSeed: number): Guest {
+  return { ...guest, description: { ...guest.description, schedule: 'drawn' }, chaosSeed };
 }
 
 const NAME = 'uart0';
@@ -99,8 +107,11 @@ function seededSource(seed: number): InputSource {
 }
 
 function boot(guest: Guest, wrap: (source: InputSource) => InputSource): VirtMachine {
-  const source = wrap(seededSource(guest.seed));
-  const machine = buildVirt(guest.description, source);
+  const { harts, quantum } = guest.description;
+  const chaos = guest.chaosSeed === undefined ? null : new Chaos(guest.chaosSeed, harts, quantum);
+  const turns = chaos ? { turn: (runnable: number) => chaos.turn(machine.position, runnable) } : {};
+  const source = wrap({ ...seededSource(guest.seed), ...turns });
+  const machine: VirtMachine = buildVirt(guest.description, source);
   const append = guest.files.bios === 'none' ? '' : guest.description.boot.append;
   bootVirt(machine, { ...guest.description, boot: { append } }, guest.files, source);
   return machine;
