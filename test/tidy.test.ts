@@ -16,7 +16,7 @@ const LAYERS: Record<string, readonly string[]> = {
   recorder: ['base', 'vmm', 'trace'],
   replay: ['base', 'vmm', 'trace', 'recorder', 'compiler'],
   symbols: ['base'],
-  debugger: ['base', 'vmm', 'trace', 'recorder', 'replay'],
+  debugger: ['base', 'vmm', 'compiler', 'trace', 'recorder', 'replay'],
   gdb: ['base', 'debugger'],
   cli: ['base', 'vmm', 'compiler', 'trace', 'recorder', 'replay', 'debugger', 'symbols', 'gdb'],
 };

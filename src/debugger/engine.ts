@@ -3,6 +3,7 @@
  * long it lets the event loop have its turn between spells, so that a cancel is heard.
  */
 import { UserError } from '../base/assert.ts';
+import { CompilerThread } from '../compiler/thread.ts';
 import { ConsoleLog } from '../replay/console-log.ts';
 import { compileExpression } from '../replay/expression.ts';
 import { Pool } from '../replay/pool.ts';
@@ -77,6 +78,8 @@ export class Engine {
     this.#trace = trace;
     // Half for the timeline, which keeps many states; a searching thread keeps few.
     this.timeline = new Timeline(trace, { memoryBudget: memoryBudget / 2 });
+    // Whoever seeks waits for this machine alone; the searching threads have all cores busy as it is.
+    this.timeline.machine.cpu.jit.compiler = new CompilerThread();
     this.#pool = new Pool({ path, size: workers, memoryBudget: memoryBudget / 2 / workers });
     this.#bookmarks = new Bookmarks(path);
   }
