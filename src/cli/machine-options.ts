@@ -156,7 +156,8 @@ export function assembleMachine(
   return { machine, description, notes, scratch: buffer instanceof SharedArrayBuffer ? buffer : null };
 }
 
-function entropySource(seed: string | undefined): InputSource['entropy'] {
+/** Random numbers from a seed as the command line gives it, or the host's. */
+export function entropySource(seed: string | undefined): InputSource['entropy'] {
   if (seed === undefined) return (_device, length) => new Uint8Array(randomBytes(length));
   const random = new Random(parseWhole('--seed', seed, 0, SEED_MAX));
   return (_device, length) => Uint8Array.from({ length }, () => random.below(256));
@@ -191,7 +192,8 @@ function decompressed(file: NamedFile): NamedFile {
   return { name, bytes: unpacked };
 }
 
-function openDisk(argument: string) {
+/** Opens a disk image as the command line names it. */
+export function openDisk(argument: string) {
   const readOnly = argument.endsWith(',ro');
   const path = readOnly ? argument.slice(0, -3) : argument;
   const file = openUserFile('--disk', path);

@@ -47,6 +47,10 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     describe: 'find the first position at which two recordings differ, and in what (exit code 1 if they do)',
     load: async () => (await import('./diff.ts')).diffCommand,
   },
+  branch: {
+    describe: 'let the guest of a trace live on from any position, as a new recording',
+    load: async () => (await import('./branch.ts')).branchCommand,
+  },
   query: {
     describe:
       'ask over a whole trace: hits, calls, writers, last-write, first-write, readers, values, traps, interrupts, syscalls, sbi, console or panic',

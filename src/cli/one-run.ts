@@ -5,6 +5,7 @@ import { Recorder, recordedSource } from '../recorder/recorder.ts';
 import { type FailureSigns, type ScriptLine, Session, type SessionEnd } from '../recorder/session.ts';
 import { TraceWriteError } from '../trace/file.ts';
 import type { ClosedTrace, TraceHeader, TraceWriter } from '../trace/index.ts';
+import type { Machine } from '../vmm/machine.ts';
 import { parseNumber, parseWhole } from './arguments.ts';
 import type { Options, Values } from './command-line.ts';
 import { assembleMachine, MACHINE_OPTIONS } from './machine-options.ts';
@@ -14,8 +15,7 @@ import { type Status, Terminal } from './terminal.ts';
 import { readUserFile } from './user-file.ts';
 import { productVersion } from './version.ts';
 
-export const RUN_OPTIONS = {
-  ...MACHINE_OPTIONS,
+export const SESSION_OPTIONS = {
   until: { type: 'text', value: 'TEXT', describe: 'end when the console has shown this text', group: 'Ending' },
   'max-steps': { type: 'text', value: 'N', describe: 'end after so many steps', group: 'Ending' },
   timeout: { type: 'text', value: 'SECONDS', describe: 'end after so many seconds', group: 'Ending' },
@@ -38,6 +38,9 @@ export const RUN_OPTIONS = {
   },
 } as const satisfies Options;
 
+export const RUN_OPTIONS = { ...MACHINE_OPTIONS, ...SESSION_OPTIONS } as const satisfies Options;
+
+export type SessionArguments = Values<typeof SESSION_OPTIONS>;
 export type RunArguments = Values<typeof RUN_OPTIONS>;
 
 export interface Output {
@@ -55,7 +58,7 @@ export interface RunPlan {
 const INPUT_BYTES_MAX = 2 ** 30;
 const TIMEOUT_S_MAX = 1e9;
 
-export function planRun(args: RunArguments): RunPlan {
+export function planRun(args: SessionArguments): RunPlan {
   const ending = endingOf(args);
   if (args.script !== undefined && args.input !== undefined) {
     throw new UserError('--script and --input: only one of them can type at the console');
@@ -85,7 +88,7 @@ export interface Outcome {
 /** `unattended`: nobody types, the console is not shown, and signs of failure are looked for. */
 export async function performRun(
   args: RunArguments,
-  { script, typed, ending }: RunPlan,
+  plan: RunPlan,
   output: Output | null,
   unattended: FailureSigns | null = null,
 ): Promise<Outcome> {
@@ -116,6 +119,25 @@ export async function performRun(
     });
   }
   const recorder = writer ? new Recorder(machine, writer) : null;
+  return conduct({ machine, recorder, console: description.console, clock: args.clock }, args, plan, unattended);
+}
+
+/** A machine that is to live. */
+export interface Living {
+  readonly machine: Machine;
+  readonly recorder: Recorder | null;
+  /** Device that the terminal is wired to. */
+  readonly console: string;
+  readonly clock: 'virtual' | 'host';
+}
+
+/** Runs a machine with the terminal until something ends it. */
+export async function conduct(
+  { machine, recorder, console, clock }: Living,
+  args: SessionArguments,
+  { script, typed, ending }: RunPlan,
+  unattended: FailureSigns | null = null,
+): Promise<Outcome> {
   const meter = new SpeedMeter(performance.now());
   const status = (): Status => ({
     position: machine.position,
@@ -128,8 +150,8 @@ export async function performRun(
   const session: Session = new Session({
     machine,
     recorder,
-    console: description.console,
-    clock: args.clock,
+    console,
+    clock,
     interactive: terminal.interactive,
     output: (data) => {
       if (!unattended) terminal.guestOutput(data);
@@ -159,7 +181,7 @@ export async function performRun(
   return { end, last, closed, missed, failure: session.failure, terminal };
 }
 
-function endingOf(args: RunArguments) {
+function endingOf(args: SessionArguments) {
   if (args.until === '') throw new UserError("--until '': a text to wait for is needed");
   const maxSteps =
     args['max-steps'] === undefined ? null : parseWhole('--max-steps', args['max-steps'], 1, Number.MAX_SAFE_INTEGER);
@@ -172,7 +194,7 @@ function endingOf(args: RunArguments) {
 }
 
 /** Why this was not the run that was asked for: a text that was waited for has not come. */
-function whatWasMissed(end: SessionEnd, session: Session, args: RunArguments): string | null {
+function whatWasMissed(end: SessionEnd, session: Session, args: SessionArguments): string | null {
   const { awaited } = session;
   if (awaited === null || end.reason === 'until') return null;
   // A guest that ends by itself ends a script, too, and so does whoever set a number of steps.

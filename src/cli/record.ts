@@ -5,7 +5,15 @@ import type { ClosedTrace } from '../trace/index.ts';
 import { command, type Options } from './command-line.ts';
 import { bytes, count, seconds } from './format.ts';
 import { HUNT_OPTIONS, hunt, huntOf } from './hunt.ts';
-import { checkOutput, type Output, performRun, planRun, RUN_OPTIONS, type RunArguments } from './one-run.ts';
+import {
+  checkOutput,
+  type Outcome,
+  type Output,
+  performRun,
+  planRun,
+  RUN_OPTIONS,
+  type RunArguments,
+} from './one-run.ts';
 import type { Status } from './terminal.ts';
 
 const RECORD_OPTIONS = {
@@ -27,7 +35,11 @@ export const recordCommand = command('', RECORD_OPTIONS, (args) => {
 async function live(args: RunArguments, output: Output | null): Promise<void> {
   const plan = planRun(args);
   if (output) checkOutput(output);
-  const { end, last, closed, missed, terminal } = await performRun(args, plan, output);
+  reportRun(await performRun(args, plan, output));
+}
+
+/** Tells how a run ended, and sets the exit code. */
+export function reportRun({ end, last, closed, missed, terminal }: Outcome): void {
   const reason = closed?.end.reason ?? end.reason;
   const facts = { event: 'end', ...last, reason, exitCode: end.exitCode ?? null, trace: closed?.path ?? null };
   terminal.report({ ...facts, error: closed?.failed?.message ?? missed }, () => summary(last, end, closed));

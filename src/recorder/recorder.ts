@@ -6,6 +6,7 @@ import { assert } from '../base/assert.ts';
 import type { EndReason, TraceWriter } from '../trace/index.ts';
 import type { InputSource, PushedInput } from '../vmm/inputs.ts';
 import type { JournalEvent, JournalKind, Machine } from '../vmm/machine.ts';
+import type { Pages } from '../vmm/pages.ts';
 import { CHECKPOINT_STRIDE, checkpointIsDue, JournalFilter } from './policy.ts';
 
 export class Recorder {
@@ -67,8 +68,10 @@ export class Recorder {
   }
 
   checkpoint(): void {
-    const { snapshot, changed } = this.#machine.snapshot();
+    const { snapshot, changed: written } = this.#machine.snapshot();
     const { pages } = this.#machine;
+    // The first one has all pages: a machine that comes from another trace has not written them since its last snapshot.
+    const changed = this.checkpoints === 0 ? presentPages(pages) : written;
     const hashes = new Int32Array(changed.length * 4);
     for (const [row, page] of changed.entries()) pages.copyHash(snapshot.pages, page, hashes, row * 4);
     const { position, timeNs, digest, state } = snapshot;
@@ -97,6 +100,10 @@ export class Recorder {
     const end = { position: this.#machine.position, timeNs: this.#machine.clock.now(), reason };
     return this.#writer.close(exitCode === undefined ? end : { ...end, exitCode });
   }
+}
+
+function presentPages(pages: Pages): Uint32Array {
+  return Uint32Array.from({ length: pages.count }, (_, page) => page).filter((page) => pages.present(page));
 }
 
 /**

@@ -143,7 +143,8 @@ export class Session {
   async run(): Promise<SessionEnd> {
     const { maxSteps = Number.POSITIVE_INFINITY, timeoutMs = Number.POSITIVE_INFINITY } = this.#options;
     const started = performance.now();
-    this.#hostStart = started;
+    // A machine that has lived before goes on from its own time.
+    this.#hostStart = started - this.#machine.clock.now() / 1e6;
     let flushed = started;
     let reported = started;
     this.#enterInput();

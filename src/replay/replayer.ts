@@ -17,6 +17,14 @@ export interface SavedState {
   readonly inputsBefore: number;
 }
 
+/** Another recording, which begins as this one does and then goes its own way. */
+export interface Branch {
+  /** Hears of each input that the machine is given from the trace, in order. */
+  heard(input: PushedInput | PulledInput): void;
+  /** Answers the machine once it has left the trace. */
+  readonly source: InputSource;
+}
+
 interface Timed<T> {
   readonly position: number;
   readonly input: T;
@@ -35,14 +43,19 @@ export class Replayer {
   /** The checkpoint at which it was taken. */
   #loaded = -1;
 
+  #left = false;
+  readonly #branch: Branch | null;
+
   /** Begins at the last checkpoint at or before a position. */
-  constructor(trace: TraceReader, position = 0) {
+  constructor(trace: TraceReader, position = 0, branch: Branch | null = null) {
     this.trace = trace;
+    this.#branch = branch;
     this.end = trace.replayableTo;
     if (trace.checkpoints.length === 0)
       throw new UserError(`${trace.name}: no checkpoint in it; nothing can be replayed`);
     const source: InputSource = {
       entropy: (device, length) => {
+        if (this.#left) return branch!.source.entropy(device, length);
         const input = this.#pull('entropy');
         assert(input.kind === 'entropy', 'kinds agree');
         if (input.device !== device || input.data.length !== length)
@@ -50,12 +63,14 @@ export class Replayer {
         return input.data;
       },
       block: (disk, block) => {
+        if (this.#left) return branch!.source.block(disk, block);
         const input = this.#pull('block');
         assert(input.kind === 'block', 'kinds agree');
         if (input.disk !== disk || input.block !== block) this.#inputDiffers(`block ${block} of disk ${disk}`);
         return input.data;
       },
       turn: (runnable) => {
+        if (this.#left) return branch!.source.turn!(runnable);
         const input = this.#pull('turn');
         assert(input.kind === 'turn', 'kinds agree');
         if (!(runnable & (1 << input.hart)))
@@ -114,6 +129,12 @@ export class Replayer {
     if (saved.inputsBefore !== this.#inputsTaken) this.#inputsFrom(saved.inputsBefore);
   }
 
+  /** From here on the machine is a living one: it is not to be run by this replayer any more. */
+  leave(): void {
+    assert(this.#branch, 'somebody answers the machine from here on');
+    this.#left = true;
+  }
+
   /**
    * Runs forward to a position, entering the inputs on the way. False if it has not come there, because somebody made the machine stop;
    * the machine's own stop ends a recording, and so counts as its end.
@@ -125,6 +146,7 @@ export class Replayer {
         // What was entered at the very position asked for belongs to the step after it.
         if (!input || this.position === position) break;
         this.#pushed.next();
+        this.#branch?.heard(input);
         this.machine.input(input);
       }
       if (this.position === position) return true;
@@ -217,6 +239,7 @@ export class Replayer {
     const input = this.#pulled.at(this.position);
     if (input?.kind !== kind) this.#inputDiffers(`an input of kind '${kind}'`);
     this.#pulled.next();
+    this.#branch?.heard(input!);
     return input!;
   }
 

@@ -1,0 +1,57 @@
+/** A recorded guest that lives on from the middle of its recording: the same up to there, its own way from there, and a recording like any other. */
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ConsoleLog } from '../../src/replay/console-log.ts';
+import { diff } from '../../src/replay/diff.ts';
+import { verify } from '../../src/replay/verify.ts';
+import { TraceReader } from '../../src/trace/index.ts';
+import { chronovisor, scratch } from '../support/guests.ts';
+import { embeddedGuest, record } from '../support/recording.ts';
+
+test('a branch is the recording up to its position, and then another', async (t) => {
+  const folder = scratch(t);
+  const path = join(folder, 'trunk');
+  const disk = join(folder, 'disk.img');
+  writeFileSync(disk, Buffer.alloc(256 * 1024, 'chronovisor '));
+  await record(embeddedGuest(7), path, { strideMax: 100_000 });
+  const trunk = TraceReader.open(path);
+  // Before the third prompt is shown: the script of the branch answers it.
+  const at = new ConsoleLog(trunk).find('\n> ', 0, trunk.replayableTo)[2].position - 1000;
+  const script = join(folder, 'script');
+  writeFileSync(script, '> => disk read 40\\n\n> => echo branched\\n\n> => poweroff\\n\n');
+  const branch = join(folder, 'branch');
+  const live = ['branch', path, '--at', String(at), '-o', branch, '--script', script, '--seed', '3'];
+
+  const without = await chronovisor(...live);
+  assert.equal(without.code, 1, without.stderr);
+  assert.match(without.stderr, /reads block .* for the first time: give the images of its disks with --disk/);
+
+  const result = await chronovisor(...live, '--force', '--disk', disk);
+  assert.equal(result.code, 0, result.stderr);
+  assert.match(result.stderr, /from here on the guest lives, and is recorded to/);
+  assert.match(result.stdout + result.stderr, /branched/);
+  const fresh = TraceReader.open(branch, { check: true });
+  verify(fresh);
+  assert.ok(fresh.header.notes.some(([key, note]) => key === 'branch' && note.includes(String(at))));
+  const { position } = diff(trunk, fresh);
+  assert.ok(position !== null && position > at, `they part at ${position}, after ${at}`);
+  const early = (trace: TraceReader) => [...trace.inputs(0, at)];
+  assert.deepEqual(early(fresh), early(trunk));
+  assert.match(Buffer.from(new ConsoleLog(fresh).before(fresh.replayableTo, 1000)).toString(), /chronovisor .*branched/s);
+});
+
+test('a branch of the end, and what cannot be branched', async (t) => {
+  const folder = scratch(t);
+  const path = join(folder, 'trunk');
+  await record(embeddedGuest(7), path);
+  const to = join(folder, 'branch');
+  const missing = await chronovisor('branch', path);
+  assert.match(missing.stderr, /--output \(-o\) is missing/);
+  const far = await chronovisor('branch', path, '-o', to, '--at', '999999999999');
+  assert.match(far.stderr, /--at 999999999999: a position/);
+  const chaos = await chronovisor('branch', path, '-o', to, '--chaos', '1');
+  assert.match(chaos.stderr, /recorded with the fixed schedule/);
+  assert.equal(existsSync(to), false);
+});
