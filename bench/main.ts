@@ -13,13 +13,14 @@ import { parseWhole } from '../src/cli/arguments.ts';
 import { benchGuests } from './guests.ts';
 import { firstStep, isQemu, type Mode, modesOf, type Sample, sample } from './modes.ts';
 import { measure } from './process.ts';
+import { benchQemuReverse, qemuReverseText } from './qemu-reverse.ts';
 import { type BenchResult, median, resultOf, SCHEMA_VERSION, tableOf } from './report.ts';
 import { benchTimeline, timelineText } from './timeline.ts';
 
 const USAGE = `npm run bench -- [options] [guest...]
 
 Measures the guests whose names contain one of the words; all of them without any.
-'timeline TRACE...' measures moving through recorded traces instead.
+'timeline TRACE...' measures moving through recorded traces instead, beside QEMU's reverse debugging where qemu-img is installed, too.
 
   --repeat N   runs of each kind; medians are shown [3]
   --long       also the guests that work for minutes
@@ -46,7 +47,12 @@ if (words[0] === 'timeline') {
     measured.push(await benchTimeline(path));
     console.log(`${timelineText(measured[measured.length - 1])}\n`);
   }
-  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(measured, null, 2)}\n`);
+  const booting = readVersions(debianCache())
+    ? benchGuests(debianCache()).find(({ name }) => name === 'boot-1')
+    : undefined;
+  const qemu = args['no-qemu'] || !booting ? null : await benchQemuReverse(booting);
+  if (qemu) console.log(qemuReverseText(qemu));
+  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify({ measured, qemu }, null, 2)}\n`);
   process.exit();
 }
 const repeat = parseWhole('--repeat', args.repeat, 1, 1000);

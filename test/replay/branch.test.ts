@@ -39,7 +39,10 @@ test('a branch is the recording up to its position, and then another', async (t)
   assert.ok(position !== null && position > at, `they part at ${position}, after ${at}`);
   const early = (trace: TraceReader) => [...trace.inputs(0, at)];
   assert.deepEqual(early(fresh), early(trunk));
-  assert.match(Buffer.from(new ConsoleLog(fresh).before(fresh.replayableTo, 1000)).toString(), /chronovisor .*branched/s);
+  assert.match(
+    Buffer.from(new ConsoleLog(fresh).before(fresh.replayableTo, 1000)).toString(),
+    /chronovisor .*branched/s,
+  );
 });
 
 test('a branch of the end, and what cannot be branched', async (t) => {
