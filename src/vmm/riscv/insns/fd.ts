@@ -11,7 +11,8 @@ interface Format {
   readonly code: '00' | '01';
   readonly sign: number | bigint;
   readonly fns: (s: Semantics) => FloatOperations['f32'];
-  readonly sources: (s: Semantics) => readonly [Expr, Expr, Expr];
+  /** The first so many source registers: asking for one that the instruction lacks is an error. */
+  readonly sources: (s: Semantics, count: 1 | 2 | 3) => readonly Expr[];
   readonly write: (s: Semantics, bits: Expr) => void;
 }
 
@@ -20,7 +21,7 @@ const SINGLE: Format = {
   code: '00',
   sign: 0x80000000 | 0,
   fns: (s) => s.float.f32,
-  sources: (s) => [s.s1, s.s2, s.s3],
+  sources: (s, count) => (['s1', 's2', 's3'] as const).slice(0, count).map((name) => s[name]),
   write: (s, bits) => s.fs(bits),
 };
 const DOUBLE: Format = {
@@ -28,7 +29,7 @@ const DOUBLE: Format = {
   code: '01',
   sign: 1n << 63n,
   fns: (s) => s.float.f64,
-  sources: (s) => [s.d1, s.d2, s.d3],
+  sources: (s, count) => (['d1', 'd2', 'd3'] as const).slice(0, count).map((name) => s[name]),
   write: (s, bits) => s.fd(bits),
 };
 
@@ -52,7 +53,7 @@ function arithmetic(fmt: Format): Instruction[] {
       'fd,fs1,fs2,rm',
       float((s) => {
         const rm = s.roundingMode();
-        const [a, b] = fmt.sources(s);
+        const [a, b] = fmt.sources(s, 2);
         write(s, fmt.fns(s)[name].call(s.flags, a, b, rm));
       }),
     );
@@ -63,7 +64,7 @@ function arithmetic(fmt: Format): Instruction[] {
       'fd,fs1,fs2,fs3,rm',
       float((s) => {
         const rm = s.roundingMode();
-        const [a, b, c] = fmt.sources(s);
+        const [a, b, c] = fmt.sources(s, 3);
         const signed = (x: Expr, negate: boolean) => (negate ? x.xor(fmt.sign) : x);
         write(s, fmt.fns(s).fma.call(s.flags, signed(a, negateProduct), b, signed(c, negateAddend), rm));
       }),
@@ -79,7 +80,7 @@ function arithmetic(fmt: Format): Instruction[] {
       'fd,fs1,rm',
       float((s) => {
         const rm = s.roundingMode();
-        write(s, fmt.fns(s).sqrt.call(s.flags, fmt.sources(s)[0], rm));
+        write(s, fmt.fns(s).sqrt.call(s.flags, fmt.sources(s, 1)[0], rm));
       }),
     ),
     fused('fmadd', '1000011', false, false),
@@ -98,7 +99,7 @@ function signsAndComparisons(fmt: Format): Instruction[] {
       `00100${code} rs2 rs1 ${funct3} rd 1010011`,
       'fd,fs1,fs2',
       float((s) => {
-        const [a, b] = fmt.sources(s);
+        const [a, b] = fmt.sources(s, 2);
         write(s, a.and(rest).or(combine(a, b).and(sign)));
       }),
     );
@@ -108,7 +109,7 @@ function signsAndComparisons(fmt: Format): Instruction[] {
       `00101${code} rs2 rs1 ${funct3} rd 1010011`,
       'fd,fs1,fs2',
       float((s) => {
-        const [a, b] = fmt.sources(s);
+        const [a, b] = fmt.sources(s, 2);
         write(s, fmt.fns(s)[name].call(s.flags, a, b));
       }),
     );
@@ -118,7 +119,7 @@ function signsAndComparisons(fmt: Format): Instruction[] {
       `10100${code} rs2 rs1 ${funct3} rd 1010011`,
       'rd,fs1,fs2',
       float((s) => {
-        const [a, b] = fmt.sources(s);
+        const [a, b] = fmt.sources(s, 2);
         s.rd(fmt.fns(s)[name].call(s.flags, a, b).extU());
         accrues(s);
       }),
@@ -136,7 +137,7 @@ function signsAndComparisons(fmt: Format): Instruction[] {
       `fclass.${suffix}`,
       `11100${code} 00000 rs1 001 rd 1010011`,
       'rd,fs1',
-      float((s) => s.rd(fmt.fns(s).classify.call(fmt.sources(s)[0]).extU())),
+      float((s) => s.rd(fmt.fns(s).classify.call(fmt.sources(s, 1)[0]).extU())),
     ),
   ];
 }
@@ -151,7 +152,7 @@ function conversions(fmt: Format): Instruction[] {
       'rd,fs1,rm',
       float((s) => {
         const rm = s.roundingMode();
-        s.rd(fmt.fns(s)[`to${fns[index]}`].call(s.flags, fmt.sources(s)[0], rm));
+        s.rd(fmt.fns(s)[`to${fns[index]}`].call(s.flags, fmt.sources(s, 1)[0], rm));
         accrues(s);
       }),
     );
