@@ -127,11 +127,13 @@ class Writer {
       }
       case 13:
         lines.push(
-          `${this.#pick(['fadd.d', 'fmul.d', 'fsub.d', 'fdiv.d'])} ${this.#float()}, ${this.#float()}, ${this.#float()}`,
+          `${this.#pick(['fadd.d', 'fmul.d', 'fdiv.d', 'fadd.s', 'fsub.s', 'fsgnjn.s', 'fmax.d'])} ${this.#float()}, ${this.#float()}, ${this.#float()}`,
         );
         break;
       case 14:
-        lines.push(`fmadd.d ${this.#float()}, ${this.#float()}, ${this.#float()}, ${this.#float()}`);
+        lines.push(
+          `${this.#pick(['fmadd.d', 'fnmsub.s'])} ${this.#float()}, ${this.#float()}, ${this.#float()}, ${this.#float()}`,
+        );
         lines.push(`fcvt.l.d ${value()}, ${this.#float()}, rtz`);
         lines.push(`fcvt.d.l ${this.#float()}, ${value()}`);
         break;
