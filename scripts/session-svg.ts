@@ -1,6 +1,6 @@
 /**
- * Runs the demo and draws what it printed as a terminal window: the picture in the README. Registers are left out but for a few, and
- * the trace gets a short name; every other character is the program's own.
+ * Runs the demo and draws what it printed as a terminal window: the picture in the README. The trace gets a short name; every other character
+ * is the program's own.
  *
  *     npm run build && node dist/scripts/session-svg.js > docs/session.svg
  */
@@ -11,8 +11,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
-const REGISTER_ROW = /^ +(\w+ 0x[0-9a-f]{16} *)+$/;
-const ROWS_KEPT = 2;
 const COLUMNS = 128;
 const WIDTH = { character: 7.23, line: 16, margin: 16 };
 
@@ -22,19 +20,8 @@ const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'demo', '-
 rmSync(folder, { recursive: true });
 if (status !== 0) throw new Error(`the demo failed: ${stderr}`);
 
-const lines = ['$ npm run demo', ...withoutMostRegisters(stdout.replaceAll(trace, 'demo.trace').trimEnd().split('\n'))];
+const lines = ['$ npm run demo', ...stdout.replaceAll(trace, 'demo.trace').trimEnd().split('\n')];
 process.stdout.write(picture(lines.map((line) => expanded(line.replace(/\r$/, '')).slice(0, COLUMNS))));
-
-function withoutMostRegisters(all: readonly string[]): string[] {
-  const kept: string[] = [];
-  let rows = 0;
-  for (const line of all) {
-    rows = REGISTER_ROW.test(line) ? rows + 1 : 0;
-    if (rows <= ROWS_KEPT) kept.push(line);
-    else if (rows === ROWS_KEPT + 1) kept.push('      ...');
-  }
-  return kept;
-}
 
 function picture(text: readonly string[]): string {
   const width = Math.ceil(COLUMNS * WIDTH.character + 2 * WIDTH.margin);
@@ -58,7 +45,7 @@ function picture(text: readonly string[]): string {
 function colour(line: string): string {
   if (line.startsWith('$')) return ' fill="#8fd18f"';
   if (/PANIC|panic:/.test(line)) return ' fill="#f28b82"';
-  return line.startsWith('=>') ? ' fill="#fdd663"' : '';
+  return /^ +#\d/.test(line) ? ' fill="#fdd663"' : '';
 }
 
 /** Tabs go to the next multiple of eight columns. */
