@@ -96,7 +96,6 @@ export class Engine {
       ramBase: BigInt(RAM_BASE),
       ramBytes: machine.memoryBytes,
       end: this.timeline.end,
-      live: false,
       console: machine.console,
     };
   }

@@ -18,10 +18,8 @@ export interface SessionInfo {
   /** Guest-physical RAM. */
   readonly ramBase: bigint;
   readonly ramBytes: number;
-  /** The last position there is; grows while the machine is live. The first is 0. */
+  /** The last position; the first is 0. */
   readonly end: number;
-  /** Running past the end goes on with a living machine. */
-  readonly live: boolean;
   /** Device that the person's terminal is wired to. */
   readonly console: string;
 }

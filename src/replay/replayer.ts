@@ -125,8 +125,10 @@ export class Replayer {
   }
 
   restore(saved: SavedState): void {
+    // Asked where the machine still is: only there do both halves of the door agree on what has been taken.
+    const taken = this.#inputsTaken;
     this.machine.restore(saved.snapshot);
-    if (saved.inputsBefore !== this.#inputsTaken) this.#inputsFrom(saved.inputsBefore);
+    if (saved.inputsBefore !== taken) this.#inputsFrom(saved.inputsBefore);
   }
 
   /** From here on the machine is a living one: it is not to be run by this replayer any more. */
