@@ -20,20 +20,32 @@ const SHN_LORESERVE = 0xff00;
 
 const encoder = new TextEncoder();
 
+/** The order and the hash table, which a cache keeps. */
+export interface SymbolArrays {
+  /** Numbers of the symbols that have an address, in its order; of several at one address the best comes last. */
+  readonly order: Uint32Array;
+  /** Numbers of symbols by the hash of their names. */
+  readonly slots: Uint32Array;
+}
+
 export class ElfSymbols {
   readonly #elf: ElfFile;
   readonly #table: DataView;
   readonly #names: Uint8Array;
-  /** Numbers of the symbols that have an address, in its order; of several at one address the best comes last. */
   readonly #order: Uint32Array;
   readonly #slots: Uint32Array;
 
-  constructor(elf: ElfFile, section: ElfSection) {
+  constructor(elf: ElfFile, section: ElfSection, kept: SymbolArrays | null) {
     this.#elf = elf;
     const bytes = section.all();
     this.#table = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#names = elf.sections[section.header.link]?.all() ?? new Uint8Array(0);
-    const count = Math.floor(bytes.length / SYMBOL_BYTES);
+    const { order, slots } = kept ?? this.#sort(Math.floor(bytes.length / SYMBOL_BYTES));
+    this.#order = order;
+    this.#slots = slots;
+  }
+
+  #sort(count: number): SymbolArrays {
     const wanted = new Uint32Array(count);
     const [high, low, rank] = [new Uint32Array(count), new Uint32Array(count), new Uint8Array(count)];
     let kept = 0;
@@ -43,22 +55,28 @@ export class ElfSymbols {
       [low[i], high[i]] = this.#words(i);
       rank[i] = this.#rank(i);
     }
-    this.#order = wanted.slice(0, kept);
-    sortByKeys(this.#order, [rank, low, high]);
-    this.#slots = new Uint32Array(slotsFor(kept));
-    const mask = this.#slots.length - 1;
+    const order = wanted.slice(0, kept);
+    sortByKeys(order, [rank, low, high]);
+    const slots = new Uint32Array(slotsFor(kept));
+    const mask = slots.length - 1;
     // Going down, the best of several with one name is entered first.
     for (let i = kept - 1; i >= 0; i--) {
-      const name = this.#nameOffset(this.#order[i]);
+      const name = this.#nameOffset(order[i]);
       let slot = hashBytes(this.#names, name, this.#names.indexOf(0, name)) & mask;
-      while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
-      this.#slots[slot] = this.#order[i];
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = order[i];
     }
+    return { order, slots };
   }
 
-  static of(elf: ElfFile): ElfSymbols | null {
+  /** The symbols of a file, sorted already if they were kept; null if it is stripped of them. */
+  static of(elf: ElfFile, kept: SymbolArrays | null): ElfSymbols | null {
     const section = elf.section('.symtab') ?? elf.section('.dynsym');
-    return section ? new ElfSymbols(elf, section) : null;
+    return section ? new ElfSymbols(elf, section, kept) : null;
+  }
+
+  get arrays(): SymbolArrays {
+    return { order: this.#order, slots: this.#slots };
   }
 
   get count(): number {

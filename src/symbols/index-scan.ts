@@ -62,7 +62,7 @@ class Scan {
   constructor(info: DebugInfo, builder: NameIndexBuilder) {
     this.#info = info;
     this.#builder = builder;
-    this.#byOffset = new Uint32Array(info.elf.section('.debug_str')?.bytes ?? 0);
+    this.#byOffset = new Uint32Array(info.guard(() => info.elf.section('.debug_str')?.bytes ?? 0, 0));
   }
 
   unit(unit: Unit): void {

@@ -10,10 +10,11 @@ import { DebugInfo } from './dwarf/info.ts';
 import { type LineTable, ROW_PROLOGUE_END, ROW_STATEMENT, readLines, rowAt, statementRowAt } from './dwarf/line.ts';
 import type { Unit } from './dwarf/unit.ts';
 import { SPLIT } from './dwarf/unit.ts';
-import { ElfFile, type ElfOptions, type SymbolSource } from './elf.ts';
+import { ElfFile, type ElfOptions, ET_REL, type SymbolSource } from './elf.ts';
 import { type ElfSymbol, ElfSymbols } from './elf-symbols.ts';
 import type { SymbolError } from './error.ts';
 import { blocksAt, functionMap, functionName } from './functions.ts';
+import type { IndexCache, SymbolIndex } from './index-cache.ts';
 import { buildNameIndex } from './index-scan.ts';
 import type { NameIndex } from './name-index.ts';
 import { type AddressRange, RangeMap } from './range-map.ts';
@@ -45,6 +46,11 @@ export interface CodeFrame {
 const LINE_TABLES_MAX = 64;
 const FUNCTION_MAPS_MAX = 256;
 
+export interface SymbolFileOptions extends ElfOptions {
+  /** Keeps the index of names, which takes seconds to make for a kernel. */
+  readonly cache?: IndexCache;
+}
+
 export class SymbolFile {
   readonly elf: ElfFile;
   readonly info: DebugInfo;
@@ -53,12 +59,15 @@ export class SymbolFile {
   readonly #functions = new Map<Unit, RangeMap>();
   /** Types by their entries. */
   readonly types: TypeReader;
+  readonly #cache: IndexCache | null;
+  #kept: SymbolIndex | null | undefined;
   #unitMap: RangeMap | null = null;
   #symbols: ElfSymbols | null | undefined;
   #frames: FrameTable[] | null = null;
   #names: NameIndex | null = null;
 
-  constructor(source: SymbolSource, options: ElfOptions = {}) {
+  constructor(source: SymbolSource, options: SymbolFileOptions = {}) {
+    this.#cache = options.cache ?? null;
     this.elf = new ElfFile(source, options);
     this.info = new DebugInfo(this.elf);
     this.types = new TypeReader((name, kind) => this.#definition(name, kind));
@@ -75,24 +84,43 @@ export class SymbolFile {
 
   /** The symbol table; null if the file is stripped of it. */
   get symbols(): ElfSymbols | null {
-    if (this.#symbols === undefined) this.#symbols = this.info.guard(() => ElfSymbols.of(this.elf), null);
+    if (this.#symbols === undefined) {
+      const kept = this.#loadIndex()?.symbols ?? null;
+      this.#symbols = this.info.guard(() => ElfSymbols.of(this.elf, kept), null);
+    }
     return this.#symbols;
   }
 
   /** Which units have code at an address. */
   get unitMap(): RangeMap {
-    this.#unitMap ??= this.#readUnitMap();
+    this.#unitMap ??= this.#loadIndex()?.units ?? this.#readUnitMap();
     return this.#unitMap;
   }
-  /** Takes a map that was kept. */
-  set unitMap(map: RangeMap) {
-    this.#unitMap = map;
+
+  /** Names of functions, variables and types, and source files. Made when they are first asked for, unless a cache has them. */
+  get names(): NameIndex {
+    this.#names ??= this.#loadIndex()?.names ?? null;
+    if (!this.#names) {
+      this.#names = buildNameIndex(this.info);
+      const index = { units: this.unitMap, names: this.#names, symbols: this.symbols?.arrays ?? null };
+      // What is incomplete because something could not be read is not kept for later.
+      if (this.#cacheable && this.problems.length === 0)
+        this.#cache?.store(this.buildId!, this.elf.source.bytes, index);
+    }
+    return this.#names;
   }
 
-  /** Names of functions, variables and types, and source files. */
-  get names(): NameIndex {
-    this.#names ??= buildNameIndex(this.info);
-    return this.#names;
+  /** What the cache has, asked for once. */
+  #loadIndex(): SymbolIndex | null {
+    if (this.#kept === undefined) {
+      this.#kept = (this.#cacheable && this.#cache?.load(this.buildId!, this.elf.source.bytes)) || null;
+    }
+    return this.#kept;
+  }
+
+  /** A relocatable file has other addresses wherever it is put. */
+  get #cacheable(): boolean {
+    return this.buildId !== null && this.elf.type !== ET_REL;
   }
 
   #definition(name: string, kind: 'struct' | 'union'): StructType | null {

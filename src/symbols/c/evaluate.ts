@@ -39,7 +39,7 @@ const NESTING_MAX = 32;
 
 /**
  * Evaluates an expression with the names of a frame, such as `task->name[0]`, `/x flags & 7`, `$sp`, `sizeof(struct task)`. Errors of the expression are
- * `ExpressionError`; a value that cannot be known is `Unavailable`, when it is read or here.
+ * `ExpressionError`; a value that cannot be known is `Unavailable`, when it is read or here; debug information that is garbled is a `SymbolError`.
  */
 export function evaluate(text: string, frame: Frame): Evaluated {
   const { expression, format } = splitFormat(text);
