@@ -47,6 +47,9 @@ export const G = {
 /** Counters of compiled code, u32 each (see riscv/region.ts): used where counting is on. */
 export const COUNTERS_BASE = 0x500;
 
+/** A record for comparing with (see riscv/cpu.ts). */
+export const SCRATCH_RECORD = 0x5f0;
+
 /** Entries: position i64, kind u8, hart u8, cause i64 at 16, value i64 at 24. */
 export const JOURNAL_BASE = 0x2000;
 export const JOURNAL_ENTRIES = 4096;

@@ -74,3 +74,30 @@ for (const harts of [1, 4]) {
     }
   });
 }
+
+test('code that comes back to its page comes back compiled, and other code there does not', () => {
+  const machine = guest(1, { hotAfter: 0, sliceSteps: 2 ** 22 });
+  machine.input({ kind: 'console', device: 'uart0', data: new TextEncoder().encode(COMMANDS) });
+  machine.run(400_000);
+  const { snapshot } = machine.snapshot();
+  const end = 460_000;
+  const there = () => {
+    assert.equal(machine.run(end).kind, 'position');
+    return Buffer.from(digestOf(machine)).toString('hex');
+  };
+  const digest = there();
+  machine.restore(snapshot);
+  assert.equal(there(), digest);
+  for (let page = 0; page < 4; page++) {
+    machine.pages.write(page).fill(0);
+    machine.pageWritten(page);
+  }
+  // Zeros are no instructions: the guest traps into more of them, and what was compiled must not run.
+  machine.run(machine.position + 1000);
+  const { compiled } = machine.cpu.jit;
+  machine.restore(snapshot);
+  assert.equal(there(), digest);
+  // A few places are entered in another way than before, because nothing is in the TLBs yet.
+  const again = machine.cpu.jit.compiled - compiled;
+  assert.ok(again < 20, `${again} regions compiled again`);
+});

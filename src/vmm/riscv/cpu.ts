@@ -17,9 +17,11 @@ import {
   PAGE_FLAGS_BASE,
   PAGE_TABLE_BASE,
   PATIENCE_OFFSET,
+  POOL_BASE,
   RAM_BASE,
   RECORD_BYTES,
   RECORDS_PER_PAGE,
+  SCRATCH_RECORD,
 } from '../layout.ts';
 import type { Pages } from '../pages.ts';
 import type { ProbeSet, Probes } from '../probes.ts';
@@ -52,6 +54,9 @@ const STATE_32 = ['privilege', 'fflags', 'frm', 'waiting', 'stopped'] as const;
 type Field = keyof typeof H;
 
 const NANOSECONDS_PER_TICK = 100;
+
+/** Contents of a page of which what was decoded is kept. */
+const EARLIER_MAX = 4;
 
 /** Stores beside its code after which a page is first taken for data. */
 const PATIENCE_FIRST = 128;
@@ -89,6 +94,8 @@ export class RiscvCpu implements Processor {
   /** RAM page of each decoded page's slot. */
   readonly #slotPages = new Int32Array(DECODED_PAGES).fill(-1);
   #slots = 0;
+  /** Slots that pages have had, by page, the latest first. */
+  readonly #slotsOf = new Map<number, number[]>();
   /** By page, for those that were once taken for data. */
   readonly #patience = new Map<number, number>();
   readonly #shared: Int32Array;
@@ -432,18 +439,44 @@ export class RiscvCpu implements Processor {
         this.#flags[old] &= ~PAGE_FLAG.decoded;
       }
       this.#slots = 0;
+      this.#slotsOf.clear();
       this.jit.clear();
     }
-    const slot = this.#slots++;
+    const slots = this.#slotsOf.get(page) ?? [];
+    this.#slotsOf.set(page, slots);
+    let slot = slots.find((earlier) => this.#stillHolds(earlier, page));
+    if (slot === undefined) {
+      slot = this.#slots++;
+      slots.unshift(slot);
+      if (slots.length > EARLIER_MAX) slots.pop();
+      this.#slotPages[slot] = page;
+      clearPage(this.#bytes, this.#view, DECODED_BASE + slot * DECODED_PAGE_BYTES);
+    }
     const address = DECODED_BASE + slot * DECODED_PAGE_BYTES;
-    this.#slotPages[slot] = page;
     this.#decoded[page] = address;
-    clearPage(this.#bytes, this.#view, address);
     this.#view.setInt32(address + PATIENCE_OFFSET, this.#patience.get(page) ?? PATIENCE_FIRST, true);
     this.#flags[page] |= PAGE_FLAG.decoded;
     // Stores to the page must come to the slow path from now on.
     this.dropHostAddresses();
     return address;
+  }
+
+  /**
+   * Whether what was decoded of a page before its content was replaced is right for its present content: then it comes back with the code that
+   * was compiled from it. So moving through time does not throw that away.
+   */
+  #stillHolds(slot: number, page: number): boolean {
+    if (this.#probes.plants.anyIn(page)) return false;
+    const records = DECODED_BASE + slot * DECODED_PAGE_BYTES;
+    const words = new Int32Array(this.#memory.buffer, 0, POOL_BASE / 4);
+    for (let half = 0; half < RECORDS_PER_PAGE; half++) {
+      const word = (records + half * RECORD_BYTES) / 4;
+      if (words[word] === 0) continue;
+      words.fill(0, SCRATCH_RECORD / 4, (SCRATCH_RECORD + RECORD_BYTES) / 4);
+      this.#decodeInto(SCRATCH_RECORD, page, half);
+      for (let i = 0; i < RECORD_BYTES / 4; i++) if (words[word + i] !== words[SCRATCH_RECORD / 4 + i]) return false;
+    }
+    return true;
   }
 
   #hot(records: number, offset: number): void {

@@ -120,6 +120,9 @@ export class Plants {
     this.#view.setInt32(record + 8, place, true);
   }
 
+  anyIn(page: number): boolean {
+    return this.#pages.has(page);
+  }
   /** Whether a probe is planted at an offset of a page. */
   has(page: number, offset: number): boolean {
     return this.#pages.get(page)?.has(offset >> 1) ?? false;
