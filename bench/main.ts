@@ -13,6 +13,7 @@ import { parseWhole } from '../src/cli/arguments.ts';
 import { benchGuests } from './guests.ts';
 import { firstStep, isQemu, type Mode, modesOf, type Sample, sample } from './modes.ts';
 import { measure } from './process.ts';
+import { profileOf, profileText } from './profile.ts';
 import { benchQemuReverse, qemuReverseText } from './qemu-reverse.ts';
 import { type BenchResult, median, resultOf, SCHEMA_VERSION, tableOf } from './report.ts';
 import { benchTimeline, timelineText } from './timeline.ts';
@@ -25,6 +26,7 @@ Measures the guests whose names contain one of the words; all of them without an
   --repeat N   runs of each kind; medians are shown [3]
   --long       also the guests that work for minutes
   --no-qemu    not QEMU, even where it is installed
+  --profile    where the time goes and why code leaves the fast path, instead of measuring
   --json FILE  file to write all results to`;
 
 const { values: args, positionals: words } = parseArgs({
@@ -33,6 +35,7 @@ const { values: args, positionals: words } = parseArgs({
     repeat: { type: 'string', default: '3' },
     long: { type: 'boolean', default: false },
     'no-qemu': { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -66,8 +69,14 @@ const qemuVersion = !args['no-qemu'] && findProgram('qemu-system-riscv64') !== u
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-bench-'));
 const results = [];
 const first = [];
+const profiles = [];
 try {
-  for (const guest of guests) {
+  for (const guest of args.profile ? guests : []) {
+    const profile = await profileOf(guest);
+    profiles.push(profile);
+    console.log(`${profileText(profile)}\n`);
+  }
+  for (const guest of args.profile ? [] : guests) {
     const starts: number[] = [];
     const samples = new Map<Mode, Sample[]>(modesOf(guest, qemuVersion !== null).map((mode) => [mode, []]));
     for (let round = 0; round < repeat; round++) {
@@ -104,6 +113,7 @@ if (args.json !== undefined) {
     repeat,
     firstStepMs: first,
     guests: results,
+    ...(args.profile ? { profiles } : {}),
   };
   writeFileSync(args.json, `${JSON.stringify(result, null, 2)}\n`);
 }

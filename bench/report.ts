@@ -1,6 +1,7 @@
 /** Results as numbers to keep and as a table to read. */
 import type { BenchGuest } from './guests.ts';
 import { MODES, type Mode, type Sample } from './modes.ts';
+import type { ProfileResult } from './profile.ts';
 
 /** Grows when a field changes its meaning or goes away; a new field does not make a new version. */
 export const SCHEMA_VERSION = 2;
@@ -41,6 +42,8 @@ export interface BenchResult {
   /** From the start of the process to its word that the first step is done. */
   readonly firstStepMs: readonly { readonly guest: string; readonly median: number }[];
   readonly guests: readonly GuestResult[];
+  /** With `--profile`; nothing is measured then. */
+  readonly profiles?: readonly ProfileResult[];
 }
 
 export function median(values: readonly number[]): number {

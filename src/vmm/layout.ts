@@ -44,8 +44,16 @@ export const G = {
   probeInterrupts: 0x460,
 } as const;
 
-/** Counters of compiled code, u32 each (see riscv/region.ts): used where counting is on. */
+/**
+ * Counters of compiled code (see riscv/region.ts), used where counting is on: exits by reason, u32 each; steps taken, i64; exits in all, i32. The
+ * last exits are written down in turn: reason u8, address i64 at 8.
+ */
 export const COUNTERS_BASE = 0x500;
+export const COUNTED_STEPS = 0x540;
+export const COUNTED_EXITS = 0x548;
+export const EXITS_BASE = 0x34000;
+export const EXITS_KEPT = 1024;
+export const EXIT_BYTES = 16;
 
 /** A record for comparing with (see riscv/cpu.ts). */
 export const SCRATCH_RECORD = 0x5f0;

@@ -1,8 +1,13 @@
 /** The compiler's keeper: compiles regions that have become hot, puts them into the table, and throws them away. */
 import {
+  COUNTED_EXITS,
+  COUNTED_STEPS,
   COUNTERS_BASE,
   DECODED_TABLE_BASE,
   ENTRIES_OFFSET,
+  EXIT_BYTES,
+  EXITS_BASE,
+  EXITS_KEPT,
   G,
   HAS_REGIONS_OFFSET,
   INVALIDATIONS_OFFSET,
@@ -39,6 +44,29 @@ export interface DecodedPage {
   readonly page: number;
 }
 
+/** What was asked of the compiler, and what became of it. */
+export interface JitStatistics {
+  requests: number;
+  /** Requests that compiled nothing: for a page whose code is rewritten too often, */
+  rewritten: number;
+  /** at an instruction that regions do not hold, */
+  empty: number;
+  /** for code that was no longer there when it was ready. */
+  outdated: number;
+  modules: number;
+  blocks: number;
+  instructions: number;
+  /** Regions thrown away because their code was written, and how often all were because there was no room left. */
+  forgotten: number;
+  cleared: number;
+}
+
+/** A place where compiled code handed over. */
+export interface Exit {
+  readonly reason: ExitReason;
+  readonly pc: bigint;
+}
+
 /** A region that is being compiled. */
 interface Planned {
   readonly offset: number;
@@ -70,6 +98,10 @@ export class Jit {
   readonly #regions = new Map<number, number[]>();
   #frequentAfter = 0;
   compiled = 0;
+  readonly statistics: JitStatistics = {
+    ...{ requests: 0, rewritten: 0, empty: 0, outdated: 0, modules: 0, blocks: 0, instructions: 0 },
+    ...{ forgotten: 0, cleared: 0 },
+  };
   /** Makes regions compiled from now on count their exits. */
   counting = false;
   /** A page whose code is rewritten more often stays in the interpreter. */
@@ -101,6 +133,25 @@ export class Jit {
     return Object.fromEntries(EXIT_REASONS.map((reason, i) => [reason, count(i)])) as Record<ExitReason, number>;
   }
 
+  /** Steps that compiled code took while `counting` was on. */
+  countedSteps(): bigint {
+    return this.#view.getBigUint64(COUNTED_STEPS, true);
+  }
+
+  /** The last exits while `counting` was on, latest last, but for the first `before`; and how many there were in all. */
+  lastExits(before: number): { exits: Exit[]; count: number } {
+    const count = this.#view.getUint32(COUNTED_EXITS, true);
+    const exits: Exit[] = [];
+    for (let n = Math.max(before, count - EXITS_KEPT); n < count; n++) {
+      const place = EXITS_BASE + (n % EXITS_KEPT) * EXIT_BYTES;
+      exits.push({
+        reason: EXIT_REASONS[this.#view.getUint8(place)],
+        pc: this.#view.getBigUint64(place + 8, true),
+      });
+    }
+    return { exits, count };
+  }
+
   /** Takes the interpreter's functions, which regions call. */
   link(exports: Record<string, unknown>): void {
     this.#exports = exports;
@@ -109,7 +160,11 @@ export class Jit {
   /** Asks for the region that begins at an offset of a page; it is compiled with the next few. */
   request(request: Request): void {
     const { records } = request.pages.get(0)!;
-    if (this.#view.getInt32(records + INVALIDATIONS_OFFSET, true) > this.invalidationsMax) return;
+    this.statistics.requests++;
+    if (this.#view.getInt32(records + INVALIDATIONS_OFFSET, true) > this.invalidationsMax) {
+      this.statistics.rewritten++;
+      return;
+    }
     this.#requests.push(request);
     if (this.#requests.length >= this.batch) this.compile();
   }
@@ -126,6 +181,7 @@ export class Jit {
     this.#requests = [];
     this.#slicesWaited = 0;
     const planned = requests.map((request) => this.#plan(request)).filter(({ blocks }) => blocks.length > 0);
+    this.statistics.empty += requests.length - planned.length;
     if (planned.length > 0) {
       const plans = planned.map(({ blocks, pages }) => {
         return { blocks, records: new Map([...pages].map(([number, { records }]) => [number, records])) };
@@ -156,12 +212,14 @@ export class Jit {
     if (this.#used + planned.length > REGIONS_MAX) this.clear();
     const host: Record<string, unknown> = { memory: this.#memory };
     for (const name of imports) host[name] = this.#exports[name];
+    this.statistics.modules++;
     const instance = new WebAssembly.Instance(module, { host });
     planned.forEach(({ offset, blocks, pages }, i) => {
       const entry = pages.get(0)!.records + ENTRIES_OFFSET + offset * 2;
       if (!blocks.every((block) => this.#holds(block, pages.get(pageOf(block.start))!))) {
         // It may be asked for again.
         this.#view.setInt32(entry, 0, true);
+        this.statistics.outdated++;
         return;
       }
       const place = this.#used++;
@@ -178,6 +236,8 @@ export class Jit {
       this.#entries[place] = entry;
       this.#view.setInt32(entry, place, true);
       this.compiled++;
+      this.statistics.blocks += blocks.length;
+      for (const { instructions } of blocks) this.statistics.instructions += instructions.length;
     });
   }
 
@@ -195,6 +255,7 @@ export class Jit {
 
   /** Code of a decoded page has changed: no region that has a part of it holds any more. */
   forget(records: number): void {
+    this.statistics.forgotten += this.#regions.get(records)?.length ?? 0;
     this.drop(records);
     const count = this.#view.getInt32(records + INVALIDATIONS_OFFSET, true);
     this.#view.setInt32(records + INVALIDATIONS_OFFSET, count + 1, true);
@@ -211,6 +272,7 @@ export class Jit {
 
   /** Throws all regions away, and what was asked for. */
   clear(): void {
+    this.statistics.cleared++;
     this.#requests = [];
     this.#outdated = this.#begun.length;
     for (const records of [...this.#regions.keys()]) this.drop(records);

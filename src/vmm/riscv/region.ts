@@ -15,7 +15,15 @@ import { Fn, type Label } from '../codegen/fn.ts';
 import { Func, ModuleBuilder } from '../codegen/module.ts';
 import { type FloatFns, type FloatOperations, inlineFloat } from '../codegen/softfloat.ts';
 import { Structure } from '../codegen/structure.ts';
-import { COUNTERS_BASE, PAGE_BYTES } from '../layout.ts';
+import {
+  COUNTED_EXITS,
+  COUNTED_STEPS,
+  COUNTERS_BASE,
+  EXIT_BYTES,
+  EXITS_BASE,
+  EXITS_KEPT,
+  PAGE_BYTES,
+} from '../layout.ts';
 import { type Block, isJump, type Placed, pageOf, successorsOf } from './blocks.ts';
 import type { Decoded } from './decoder.ts';
 import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H } from './hart.ts';
@@ -183,13 +191,20 @@ export class RegionBuilder {
     }
     for (const [offset, local] of this.#registers) f.set(local, load('i64', this.hart, offset));
     f.set(this.fastTlb, load('i32', this.hart, H.fastTlb));
+    // The steps taken are what is left of the budget less at the exit than at the entry.
+    if (this.#counting) this.#countSteps(load('i64', i32(0), COUNTED_STEPS).add(this.#budget.extU()));
     f.block((exit) => {
       this.#exit = exit;
       this.#place(0, Known.nothing());
     });
     for (const offset of this.#written) f.store('i64', this.hart, offset, this.#registers.get(offset)!);
     f.store('i64', this.hart, H.pc, this.#out);
+    if (this.#counting) this.#countSteps(load('i64', i32(0), COUNTED_STEPS).sub(this.#budget.extU()));
     f.return(this.#budget);
+  }
+
+  #countSteps(steps: Expr): void {
+    this.f.store('i64', i32(0), COUNTED_STEPS, steps);
   }
 
   /** Emits a block at its place, with all that it dominates. */
@@ -367,14 +382,25 @@ export class RegionBuilder {
   }
   #leaveTo(reason: ExitReason, target: Expr): void {
     const { f } = this;
-    if (this.#counting) {
-      const counter = COUNTERS_BASE + 4 * EXIT_REASONS.indexOf(reason);
-      f.store('i32', i32(0), counter, load('i32', i32(0), counter).add(1));
-    }
     const { steps } = this.#known;
     if (steps > 0) f.set(this.#budget, this.#budget.sub(steps));
     f.set(this.#out, target);
+    if (this.#counting) this.#countExit(reason);
     f.br(this.#exit);
+  }
+
+  #countExit(reason: ExitReason): void {
+    const { f } = this;
+    const number = EXIT_REASONS.indexOf(reason);
+    const counter = COUNTERS_BASE + 4 * number;
+    f.store('i32', i32(0), counter, load('i32', i32(0), counter).add(1));
+    f.scope(() => {
+      const exits = f.let(load('i32', i32(0), COUNTED_EXITS));
+      f.store('i32', i32(0), COUNTED_EXITS, exits.add(1));
+      const place = f.let(exits.and(EXITS_KEPT - 1).mul(EXIT_BYTES));
+      f.store('i8', place, EXITS_BASE, i32(number));
+      f.store('i64', place, EXITS_BASE + 8, this.#out);
+    });
   }
 
   /** The virtual address of an offset. */
