@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Assembler, CSR, csrrs, csrrw, FENCE_I, MRET, SFENCE_VMA } from '../../scripts/assemble.ts';
 import { UserError } from '../../src/base/assert.ts';
-import type { ProbeSet } from '../../src/vmm/probes.ts';
+import type { ProbeEvent, ProbeSet } from '../../src/vmm/probes.ts';
 import { bareMachine } from '../riscv/support/batch.ts';
 import { compare } from './compare.ts';
 
@@ -182,6 +182,51 @@ test('probes come and go while code runs, compiled or not', () => {
     hits.every((n) => n > 200),
     `hits ${hits}`,
   );
+});
+
+test('calls of the built-in firmware, and the memory that it reads', () => {
+  const CONSOLE = 0x4442434e;
+  const a = new Assembler(RAM);
+  // The header of a Linux image: a jump over it, its size, a magic word.
+  const [HEADER, SIZE, MAGIC] = [64, 16, 56];
+  a.jump('again');
+  while (a.here < RAM + HEADER) a.word(0);
+  a.label('again');
+  li(a, 17, CONSOLE);
+  a.addi(16, ZERO, 0);
+  a.addi(A0, ZERO, 5);
+  a.address(A1, 'again');
+  a.addi(A2, ZERO, 0);
+  a.word(ECALL);
+  a.jump('again');
+  const kernel = a.finish();
+  const view = new DataView(kernel.buffer);
+  view.setUint32(SIZE, kernel.length, true);
+  view.setUint32(MAGIC, 0x05435352, true);
+  const machine = bareMachine(kernel, { bios: 'builtin' });
+  const start = machine.cpu.get(0, 'pc') + BigInt(HEADER);
+  const text = { space: 'physical', address: start + 4n, length: 1, read: true, write: false } as const;
+  const beside = { ...text, address: start + 5n };
+  const events: ProbeEvent[] = [];
+  machine.probes.set({ calls: new Set([CONSOLE]), accesses: [text, beside] }, (event) => {
+    assert.equal(machine.position, event.position + 1);
+    events.push(event);
+    return event.kind === 'sbi';
+  });
+  assert.equal(machine.run(1000).kind, 'probe');
+  // A jump and seven instructions lead to the call: two of them load the number of the extension, two the address.
+  const position = 8;
+  const pc = start + 28n;
+  const args = [5n, start, 0n, machine.cpu.x(0, 13), machine.cpu.x(0, 14), machine.cpu.x(0, 15)];
+  const common = { position, hart: null, pc: null, virtual: null };
+  assert.deepEqual(events, [
+    { kind: 'sbi', position, hart: 0, pc, extension: CONSOLE, fn: 0n, args },
+    { kind: 'access', ...common, device: 'firmware', write: false, physical: start, length: 5 },
+  ]);
+  assert.equal(machine.cpu.get(0, 'pc'), pc + 4n);
+  assert.equal(machine.cpu.x(0, A0), 0n, 'the result of the call');
+  machine.probes.set({ calls: new Set([CONSOLE + 1]) }, () => assert.fail('another extension'));
+  assert.equal(machine.run(1000).kind, 'position');
 });
 
 test('what cannot be looked out for is refused, and changes nothing', () => {

@@ -22,6 +22,8 @@ const STEPS_PER_CASE = 2000;
 export interface MachineOptions {
   harts?: number;
   quantum?: number;
+  /** `builtin`: the program is the supervisor, and the machine's own firmware takes its calls. */
+  bios?: 'none' | 'builtin';
 }
 
 const NO_INPUT = {
@@ -29,8 +31,11 @@ const NO_INPUT = {
   block: () => new Uint8Array(4096),
 };
 
-/** A machine at reset with a flat M-mode program at the start of its memory. */
-export function bareMachine(image: Uint8Array, { harts = 1, quantum = 1000 }: MachineOptions = {}): VirtMachine {
+/** A machine at reset with a flat program: at the start of its memory for M-mode, where kernels lie for a supervisor. */
+export function bareMachine(
+  image: Uint8Array,
+  { harts = 1, quantum = 1000, bios = 'none' }: MachineOptions = {},
+): VirtMachine {
   const board = {
     harts,
     memoryBytes: MEMORY_MIB * 2 ** 20,
@@ -42,7 +47,7 @@ export function bareMachine(image: Uint8Array, { harts = 1, quantum = 1000 }: Ma
   };
   const machine = buildVirt(board, NO_INPUT);
   const kernel = { name: 'a test program', bytes: image };
-  bootVirt(machine, board, { bios: 'none', kernel, initrd: null }, NO_INPUT);
+  bootVirt(machine, board, { bios, kernel, initrd: null }, NO_INPUT);
   return machine;
 }
 
