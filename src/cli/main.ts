@@ -2,7 +2,7 @@
 /** The command line. One file a command, loaded when it is asked for; this one only names them and turns errors into messages. */
 import module from 'node:module';
 import { Divergence, UserError } from '../base/assert.ts';
-import { type Command, columns, commandHelp, parse } from './command-line.ts';
+import type { Command } from './command-line.ts';
 import { productVersion } from './version.ts';
 
 // Newer Nodes can keep the compiled code of modules from one run to the next; a command's modules are loaded after this.
@@ -76,25 +76,22 @@ const asksForHelp = (word: string) => word === '--help' || word === '-h';
 async function run(words: readonly string[]): Promise<void> {
   const [name = '', ...rest] = words;
   if (name === '--version') return console.log(productVersion());
-  if (asksForHelp(name)) return console.log(generalHelp());
+  if (asksForHelp(name)) return console.log(await (await import('./command-reader.ts')).generalHelp(COMMANDS, width()));
   if (name === '' || name.startsWith('-')) {
     throw new UserError('the name of a command is missing; chronovisor --help tells more');
   }
   const listed = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!listed) throw new UserError(`${name}: no such command; there are ${Object.keys(COMMANDS).join(', ')}`);
-  const command = await listed.load();
-  const end = rest.indexOf('--');
-  if ((end < 0 ? rest : rest.slice(0, end)).some(asksForHelp)) {
-    return console.log(commandHelp(name, listed.describe, command, width()));
+  // Side by side: a guest that starts waits for both.
+  const [command, { commandHelp, optionsEnd, parse }] = await Promise.all([
+    listed.load(),
+    import('./command-reader.ts'),
+  ]);
+  if (rest.slice(0, optionsEnd(rest)).some(asksForHelp)) {
+    return console.log(await commandHelp(name, listed.describe, command, width()));
   }
   // A command's own types say what its handler takes; `parse` made just that.
   await command.handler(parse(name, command, rest) as never);
-}
-
-function generalHelp(): string {
-  const rows = Object.entries(COMMANDS).map(([name, { describe }]) => [`chronovisor ${name}`, describe] as const);
-  const more = ['chronovisor COMMAND --help lists all options of a command, chronovisor --version tells the version.'];
-  return ['Records a virtual machine and replays it bit for bit.', columns(rows, width()), ...more].join('\n\n');
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
