@@ -6,7 +6,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Assembler, CSR, csrrs, csrrw, FENCE_I, MRET, SFENCE_VMA } from '../../scripts/assemble.ts';
 import { UserError } from '../../src/base/assert.ts';
+import { Random } from '../../src/base/random.ts';
+import { MEMORY_BYTES, PLANTS_MAX } from '../../src/vmm/layout.ts';
 import type { ProbeEvent, ProbeSet } from '../../src/vmm/probes.ts';
+import { PROBES_MAX } from '../../src/vmm/probes.ts';
+import { Plants } from '../../src/vmm/riscv/plants.ts';
 import { bareMachine } from '../riscv/support/batch.ts';
 import { compare } from './compare.ts';
 
@@ -184,6 +188,53 @@ test('probes come and go while code runs, compiled or not', () => {
   );
 });
 
+test('probes stay where they are when the machine is taken elsewhere', () => {
+  const machine = bareMachine(image());
+  machine.cpu.jit.hotAfter = 3;
+  const states = [machine.snapshot().snapshot];
+  for (let i = 0; i < 3; i++) {
+    assert.equal(machine.run(machine.position + 7000).kind, 'position');
+    states.push(machine.snapshot().snapshot);
+  }
+  const set: ProbeSet = {
+    // What the program rewrites, what lies on two pages, and the loop's end.
+    execute: [VIRTUAL + 2 * PAGE + 0xff8, VIRTUAL + 2 * PAGE + 0xffe, VIRTUAL + PAGE + loopCode(0).length - 12].map(
+      BigInt,
+    ),
+    accesses: [{ space: 'virtual', address: BigInt(VIRTUAL + 5 * PAGE), length: 8, read: true, write: true }],
+    traps: true,
+  };
+  let told: ProbeEvent[] = [];
+  const listener = (event: ProbeEvent) => {
+    told.push(event);
+    return false;
+  };
+  const eventsFrom = (start: (typeof states)[number]) => {
+    told = [];
+    machine.restore(start);
+    assert.equal(machine.run(start.position + 3000).kind, 'position');
+    return told;
+  };
+  const expected = states.map((start) => {
+    machine.probes.set(set, listener);
+    const events = eventsFrom(start);
+    machine.probes.clear();
+    machine.run(machine.position + 2000);
+    return events;
+  });
+  machine.probes.set(set, listener);
+  const random = new Random(8);
+  for (let i = 0; i < 30; i++) {
+    const n = random.below(states.length);
+    machine.sliceSteps = 1 + random.below(3000);
+    assert.deepEqual(eventsFrom(states[n]), expected[n], `seed 8, round ${i}, state ${n}`);
+  }
+  assert.ok(
+    expected.every((events) => ['execute', 'access', 'trap'].every((kind) => events.some((e) => e.kind === kind))),
+    'something of each kind happens',
+  );
+});
+
 test('calls of the built-in firmware, and the memory that it reads', () => {
   const CONSOLE = 0x4442434e;
   const a = new Assembler(RAM);
@@ -252,13 +303,28 @@ test('what cannot be looked out for is refused, and changes nothing', () => {
 });
 
 test('more plants than there is room for: those of long ago make way', () => {
-  const machine = bareMachine(image());
-  const everywhere = Array.from({ length: 512 }, (_, i) => BigInt(RAM + 4 * i));
-  for (let round = 0; round < 40; round++) {
-    machine.probes.set({ executePhysical: everywhere.map((address) => address + BigInt(round * PAGE)) }, () => false);
-  }
-  let told = 0;
-  machine.probes.set({ executePhysical: [BigInt(RAM + PAGE + 8)] }, () => ++told > 0);
-  assert.equal(machine.run(10_000).kind, 'probe');
-  assert.equal(machine.cpu.get(0, 'pc'), BigInt(VIRTUAL + PAGE + 8));
+  const memory = new WebAssembly.Memory({ initial: MEMORY_BYTES / 65536, maximum: MEMORY_BYTES / 65536 });
+  let present = 0;
+  let dropped = 0;
+  const plants = new Plants(memory, {
+    records: () => 0,
+    decode: () => assert.fail('nothing is decoded'),
+    forgetRegions: () => {},
+    presentPages: () => [[BigInt(VIRTUAL), present]],
+    dropFetchEntries: () => {
+      dropped++;
+    },
+  });
+  const pages = PLANTS_MAX / PROBES_MAX + 8;
+  const physical = BigInt(RAM + 100 * PAGE);
+  const virtual = Array.from({ length: PROBES_MAX }, (_, i) => BigInt(VIRTUAL + 4 * i));
+  plants.set(virtual, [physical], 1000);
+  dropped = 0;
+  for (present = 0; present < pages; present++) plants.pageEntered(BigInt(VIRTUAL), present);
+  assert.equal(dropped, 1, 'every page is entered anew after that');
+  assert.ok(plants.has(pages - 1, 0) && plants.has(pages - 1, 4 * (PROBES_MAX - 1)), 'where a hart is');
+  assert.ok(plants.has(100, 0), 'what does not depend on a mapping');
+  assert.ok(!plants.has(0, 0), 'where harts were long ago');
+  plants.set([], [], 1000);
+  assert.ok(!plants.has(pages - 1, 0) && !plants.has(100, 0));
 });
