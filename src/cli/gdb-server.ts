@@ -41,12 +41,13 @@ export function addressText({ host, port }: Address): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Serves one client after the other; each finds the machine where the last one left it. `say` takes what the person at the server is told. */
+/** Serves one client after the other, or one alone; each finds the machine where the last one left it. `say` takes what the person at the server is told. */
 export function serveGdb(
   option: string,
   listen: Address,
   target: GdbTarget,
   say: (text: string) => void,
+  once = false,
 ): Promise<GdbServer> {
   let client: Socket | null = null;
   let failure: unknown = null;
@@ -84,6 +85,7 @@ export function serveGdb(
       connection.lost();
       client = null;
       say(`${peer} has left`);
+      if (once) server.close();
     });
   });
 

@@ -1,8 +1,9 @@
 /** `chronovisor gdb`: a trace for gdb and whatever speaks its protocol. */
+import { type LiveMachine, openLive } from '../debugger/live.ts';
 import { openSession } from '../debugger/open.ts';
 import { TimelineTarget } from '../gdb/timeline-target.ts';
 import { command } from './command-line.ts';
-import { addressText, isLoopback, LISTEN_DEFAULT, parseListen, serveGdb } from './gdb-server.ts';
+import { type Address, addressText, isLoopback, LISTEN_DEFAULT, parseListen, serveGdb } from './gdb-server.ts';
 import { openTrace, parsePosition } from './trace-argument.ts';
 
 export const gdbCommand = command(
@@ -22,13 +23,8 @@ export const gdbCommand = command(
     },
   },
   async (args) => {
-    const listen = parseListen('--listen', args.listen);
+    const listen = listenAt('--listen', args.listen);
     const position = parsePosition('--at', args.at, openTrace(args.trace));
-    if (!isLoopback(listen.host)) {
-      say(
-        `--listen ${args.listen}: whoever reaches this address can read all of the guest's memory; there is no password`,
-      );
-    }
     const session = await openSession(args.trace);
     await session.seek(position);
     const server = await serveGdb('--listen', listen, await TimelineTarget.open(session), say);
@@ -42,6 +38,29 @@ export const gdbCommand = command(
     }
   },
 );
+
+function listenAt(option: string, text: string): Address {
+  const listen = parseListen(option, text);
+  if (!isLoopback(listen.host)) {
+    say(`${option} ${text}: whoever reaches this address can read all of the guest's memory; there is no password`);
+  }
+  return listen;
+}
+
+/** Serves a machine that is being recorded to one gdb, from the beginning; when it goes, the machine goes on by itself. */
+export function debugLive(option: string, text: string): (live: LiveMachine) => Promise<void> {
+  const listen = listenAt(option, text);
+  return async (live) => {
+    const session = await openLive(live);
+    const server = await serveGdb(option, listen, await TimelineTarget.open(session), say, true);
+    say(`gdb: target extended-remote ${addressText(server.address)}`);
+    try {
+      await server.ended;
+    } finally {
+      await session.close();
+    }
+  };
+}
 
 function say(text: string): void {
   console.error(`chronovisor: ${text}`);

@@ -71,7 +71,7 @@ export async function hunt(args: RunArguments, { runs, signs }: Hunt, output: Ou
     for (let run = 1; run <= runs; run++) {
       const seed = firstSeed === null ? null : firstSeed + run - 1;
       const seeded = seed === null ? args : { ...args, chaos: String(seed) };
-      const outcome = await performRun(seeded, plan, { path, force: true }, signs);
+      const outcome = await performRun(seeded, plan, { path, force: true }, { unattended: signs });
       const { closed, terminal, end, last } = outcome;
       if (closed?.failed) throw new UserError(closed.failed.message);
       const failure = failureOf(outcome);

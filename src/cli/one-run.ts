@@ -1,11 +1,12 @@
 /** One run of a guest at the command line, recorded or not. */
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
+import type { LiveMachine } from '../debugger/live.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
 import { type FailureSigns, type ScriptLine, Session, type SessionEnd } from '../recorder/session.ts';
 import { TraceWriteError } from '../trace/file.ts';
 import type { ClosedTrace, TraceHeader, TraceWriter } from '../trace/index.ts';
-import type { Machine } from '../vmm/machine.ts';
+import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { parseNumber, parseWhole } from './arguments.ts';
 import type { Options, Values } from './command-line.ts';
 import { assembleMachine, MACHINE_OPTIONS } from './machine-options.ts';
@@ -85,12 +86,19 @@ export interface Outcome {
   readonly terminal: Terminal;
 }
 
-/** `unattended`: nobody types, the console is not shown, and signs of failure are looked for. */
+/** Ways of running beside the usual one. */
+export interface RunHow {
+  /** Nobody types, the console is not shown, and signs of failure are looked for. */
+  readonly unattended?: FailureSigns;
+  /** Has the recorded machine in its hands first; afterwards it lives on by itself. */
+  readonly debug?: (live: LiveMachine) => Promise<void>;
+}
+
 export async function performRun(
   args: RunArguments,
   plan: RunPlan,
   output: Output | null,
-  unattended: FailureSigns | null = null,
+  how: RunHow = {},
 ): Promise<Outcome> {
   // A run without a recorder loads nothing of the trace; a recorder's thread loads while the machine is put together.
   const tracing = output ? await import('../trace/writer.ts') : null;
@@ -119,12 +127,13 @@ export async function performRun(
     });
   }
   const recorder = writer ? new Recorder(machine, writer) : null;
-  return conduct({ machine, recorder, console: description.console, clock: args.clock }, args, plan, unattended);
+  const living = { machine, recorder, console: description.console, clock: args.clock };
+  return conduct(living, args, plan, { ...how, path: output?.path });
 }
 
 /** A machine that is to live. */
 export interface Living {
-  readonly machine: Machine;
+  readonly machine: VirtMachine;
   readonly recorder: Recorder | null;
   /** Device that the terminal is wired to. */
   readonly console: string;
@@ -136,7 +145,7 @@ export async function conduct(
   { machine, recorder, console, clock }: Living,
   args: SessionArguments,
   { script, typed, ending }: RunPlan,
-  unattended: FailureSigns | null = null,
+  { unattended, debug, path }: RunHow & { readonly path?: string | undefined } = {},
 ): Promise<Outcome> {
   const meter = new SpeedMeter(performance.now());
   const status = (): Status => ({
@@ -145,7 +154,7 @@ export async function conduct(
     stepsPerSecond: meter.at(machine.position, performance.now()),
     traceBytes: recorder?.bytesWritten ?? null,
   });
-  const ownInput = typed !== null || script.length > 0 || unattended !== null;
+  const ownInput = typed !== null || script.length > 0 || unattended !== undefined;
   const terminal = new Terminal({ json: args.json, ownInput, status });
   const session: Session = new Session({
     machine,
@@ -164,9 +173,24 @@ export async function conduct(
   });
   if (ownInput) session.endInput();
   terminal.start(session);
-  let end: SessionEnd;
+  let end: SessionEnd | null = null;
   try {
-    end = await session.run();
+    if (debug && recorder && path !== undefined) {
+      await debug({
+        ...{ machine, path, console },
+        run: async (until) => {
+          const stopped = end ?? (await session.run(until));
+          if (!stopped.held) end = stopped;
+          return end !== null;
+        },
+        hold: () => session.hold(),
+        flush: async () => {
+          recorder.flush();
+          await recorder.drain();
+        },
+      });
+    }
+    end ??= await session.run();
   } catch (error) {
     // The disk filled up in the middle of a slice: what has been written is a trace.
     if (!(error instanceof TraceWriteError)) throw error;

@@ -21,6 +21,12 @@ const RECORD_OPTIONS = {
   ...HUNT_OPTIONS,
   output: { type: 'text', alias: 'o', value: 'TRACE', describe: 'trace file to write', group: 'Trace' },
   force: { type: 'flag', describe: 'replace the file if it exists', group: 'Trace' },
+  gdb: {
+    type: 'text',
+    value: '[HOST:]PORT',
+    describe: 'wait for gdb here, which has the guest in its hands, past and present, until it goes',
+    group: 'Debugging',
+  },
 } as const satisfies Options;
 
 export const runCommand = command('', RUN_OPTIONS, (args) => live(args, null));
@@ -29,13 +35,15 @@ export const recordCommand = command('', RECORD_OPTIONS, (args) => {
   if (!args.output) throw new UserError('--output (-o) is missing: name the trace file to write');
   const output = { path: args.output, force: args.force };
   const plan = huntOf(args);
-  return plan ? hunt(args, plan, output) : live(args, output);
+  if (plan && args.gdb !== undefined) throw new UserError('--gdb cannot be used with --until-failure');
+  return plan ? hunt(args, plan, output) : live(args, output, args.gdb);
 });
 
-async function live(args: RunArguments, output: Output | null): Promise<void> {
+async function live(args: RunArguments, output: Output | null, gdb?: string): Promise<void> {
   const plan = planRun(args);
   if (output) checkOutput(output);
-  reportRun(await performRun(args, plan, output));
+  const debug = gdb === undefined ? undefined : (await import('./gdb.ts')).debugLive('--gdb', gdb);
+  reportRun(await performRun(args, plan, output, debug ? { debug } : {}));
 }
 
 /** Tells how a run ended, and sets the exit code. */

@@ -12,11 +12,12 @@ import { byStepDescending, search } from '../replay/search.ts';
 import type { Hit, StopSpec } from '../replay/stop-spec.ts';
 import { Timeline, type Travel } from '../replay/timeline.ts';
 import { checkStop, type NumberedStop, placed, Watcher } from '../replay/watcher.ts';
-import type { TraceReader } from '../trace/index.ts';
+import { TraceReader } from '../trace/index.ts';
 import { RAM_BASE } from '../vmm/layout.ts';
 import { translate } from '../vmm/riscv/inspect.ts';
 import { Bookmarks } from './bookmarks.ts';
 import { consoleHits, withoutConsole } from './console-stops.ts';
+import { Ignored } from './ignored.ts';
 import { hartRegisters, hartState, readMemory } from './look.ts';
 import type {
   Bookmark,
@@ -65,7 +66,8 @@ const KEEP_MAX = 10_000;
 export class Engine {
   /** Stands where the session stands whenever no request is being served. */
   readonly timeline: Timeline;
-  readonly #trace: TraceReader;
+  #trace: TraceReader;
+  readonly #path: string;
   readonly #pool: Pool;
   readonly #bookmarks: Bookmarks;
   readonly #stops = new Map<number, { spec: StopSpec; enabled: boolean; hits: number }>();
@@ -76,6 +78,7 @@ export class Engine {
 
   constructor(trace: TraceReader, path: string, { memoryBudget, workers }: EngineOptions) {
     this.#trace = trace;
+    this.#path = path;
     // Half for the timeline, which keeps many states; a searching thread keeps few.
     this.timeline = new Timeline(trace, { memoryBudget: memoryBudget / 2 });
     // Whoever seeks waits for this machine alone; the searching threads have all cores busy as it is.
@@ -102,6 +105,24 @@ export class Engine {
 
   where(): StopEvent {
     return this.#last ?? this.#event('done', []);
+  }
+
+  /**
+   * The trace has grown, because its machine has lived on: goes to its new end, where the machine stopped for a reason. What was read of the
+   * trace before is read anew where it may have changed.
+   */
+  async extend(reason: StopReason, hits: readonly Hit[], task: Task): Promise<StopEvent> {
+    await this.#pool.close();
+    const before = this.#trace;
+    this.#trace = TraceReader.open(this.#path);
+    this.timeline.extend(this.#trace);
+    before.close();
+    this.#console = null;
+    return this.#move(async () => {
+      const { position, end } = this.timeline;
+      await this.#drive(this.timeline.travel(end), task, position, end);
+      return this.#event(reason, hits);
+    });
   }
 
   async seek(position: number, task: Task): Promise<StopEvent> {
@@ -484,19 +505,4 @@ export class Engine {
 function entryOf({ address, space, hart }: Extract<QuerySpec, { kind: 'calls' }>): StopSpec {
   const where = { ...(space === undefined ? {} : { space }), ...(hart === undefined ? {} : { hart }) };
   return { kind: 'breakpoint', address, ...where };
-}
-
-/** How many hits of each stop are still to be passed over. */
-class Ignored {
-  readonly #left: Map<number, number>;
-
-  constructor(stops: readonly NumberedStop[]) {
-    this.#left = new Map(stops.map(({ id, spec }) => [id, spec.ignore ?? 0]));
-  }
-
-  wants(hit: Hit): boolean {
-    const left = this.#left.get(hit.stop) ?? 0;
-    if (left > 0) this.#left.set(hit.stop, left - 1);
-    return left === 0;
-  }
 }

@@ -10,6 +10,7 @@ import type {
   DebugSession,
   HartRegisters,
   HartState,
+  Hit,
   MemoryRequest,
   MemoryResult,
   Progress,
@@ -20,6 +21,7 @@ import type {
   StepOptions,
   StopEvent,
   StopInfo,
+  StopReason,
   StopSpec,
 } from './session.ts';
 
@@ -32,6 +34,13 @@ export interface OpenOptions {
 
 /** A trace of a path, at its first position. A `UserError` says why it cannot be opened. */
 export async function openSession(path: string, options: OpenOptions = {}): Promise<DebugSession> {
+  const session = new ThreadSession(startEngine(path, options));
+  await session.ready;
+  return session;
+}
+
+/** Starts the thread of a session's engine. */
+export function startEngine(path: string, options: OpenOptions = {}): Worker {
   const workerData: EngineStart = {
     path,
     options: {
@@ -39,9 +48,7 @@ export async function openSession(path: string, options: OpenOptions = {}): Prom
       workers: options.workers ?? availableParallelism(),
     },
   };
-  const session = new ThreadSession(new Worker(new URL('./engine-worker.js', import.meta.url), { workerData }));
-  await session.ready;
-  return session;
+  return new Worker(new URL('./engine-worker.js', import.meta.url), { workerData });
 }
 
 interface Call {
@@ -51,7 +58,8 @@ interface Call {
   readonly rows: ((rows: readonly QueryRow[]) => void) | undefined;
 }
 
-class ThreadSession implements DebugSession {
+/** A session whose engine runs in a thread; `ready` tells that the trace is open. */
+export class ThreadSession implements DebugSession {
   readonly ready: Promise<void>;
   readonly #worker: Worker;
   readonly #calls = new Map<number, Call>();
@@ -77,9 +85,16 @@ class ThreadSession implements DebugSession {
   info = () => this.#call<SessionInfo>('info', []);
   where = () => this.#call<StopEvent>('where', []);
   seek = (position: number, control?: Control) => this.#call<StopEvent>('seek', [position], control);
-  step = ({ signal, progress, ...options }: StepOptions) =>
-    this.#call<StopEvent>('step', [options], { signal, progress });
-  run = ({ signal, progress, ...options }: RunOptions) => this.#call<StopEvent>('run', [options], { signal, progress });
+  step({ signal, progress, ...options }: StepOptions): Promise<StopEvent> {
+    return this.#call<StopEvent>('step', [options], { signal, progress });
+  }
+  run({ signal, progress, ...options }: RunOptions): Promise<StopEvent> {
+    return this.#call<StopEvent>('run', [options], { signal, progress });
+  }
+  /** The trace has grown: goes to its end, where its machine stopped for a reason. */
+  protected extend(reason: StopReason, hits: readonly Hit[]): Promise<StopEvent> {
+    return this.#call<StopEvent>('extend', [reason, hits]);
+  }
   harts = () => this.#call<HartState[]>('harts', []);
   registers = (hart: number) => this.#call<HartRegisters>('registers', [hart]);
   memory = (request: MemoryRequest) => this.#call<MemoryResult>('memory', [request]);

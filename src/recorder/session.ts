@@ -47,7 +47,11 @@ export interface SessionEnd {
   readonly exitCode?: number;
   /** What to tell the person, where the reason alone does not. */
   readonly message?: string;
+  /** The machine stands still and `run` may be called again: `hold`, a probe or a position wanted it. */
+  readonly held?: boolean;
 }
+
+const HELD: SessionEnd = { reason: 'interrupted', held: true };
 
 /** Host time that the machine may run before the event loop has its turn: a key or a signal waits no longer. */
 const SPELL_MS = 20;
@@ -75,6 +79,7 @@ export class Session {
   readonly #watch: TextWatch;
   readonly #script: ScriptLine[];
   #found = false;
+  #hold = false;
   readonly #failureTexts: readonly { readonly text: string; readonly watch: TextWatch }[];
   #failure: { readonly message: string; readonly position: number } | null = null;
   #heardNs: number;
@@ -140,7 +145,15 @@ export class Session {
     this.#wake?.();
   }
 
-  async run(): Promise<SessionEnd> {
+  /** Makes `run` return with the machine standing still, soon; in the middle of a step, with the end of that step. */
+  hold(): void {
+    this.#hold = true;
+    this.#machine.pause();
+    this.#wake?.();
+  }
+
+  /** Runs until something ends the session, or holds the machine; at the latest to a position. */
+  async run(until = Number.POSITIVE_INFINITY): Promise<SessionEnd> {
     const { maxSteps = Number.POSITIVE_INFINITY, timeoutMs = Number.POSITIVE_INFINITY } = this.#options;
     const started = performance.now();
     // A machine that has lived before goes on from its own time.
@@ -150,6 +163,10 @@ export class Session {
     this.#enterInput();
     for (;;) {
       if (this.#interrupted) return this.#interrupted;
+      if (this.#hold || this.#machine.position >= until) {
+        this.#hold = false;
+        return HELD;
+      }
       const now = performance.now();
       if (now - started >= timeoutMs) return { reason: 'timeout' };
       if (now - reported >= PROGRESS_MS) {
@@ -163,7 +180,7 @@ export class Session {
       if (this.#recorder?.failed) return { reason: 'disk-full', message: this.#recorder.failed };
       if (this.#failed()) return { reason: 'failure' };
       if (this.#machine.position >= maxSteps) return { reason: 'max-steps' };
-      const end = await this.#spell(Math.min(maxSteps, this.#machine.position + this.#spellSteps));
+      const end = await this.#spell(Math.min(maxSteps, until, this.#machine.position + this.#spellSteps));
       // A guest that has failed may wait forever.
       if (end?.reason === 'interrupted' && this.#failure) return { reason: 'failure' };
       if (end) return end;
@@ -191,6 +208,8 @@ export class Session {
       const stop = Math.min(until, this.#recorder?.nextStop ?? until, this.#nextInputStop);
       const entered = performance.now();
       const result = this.#machine.run(stop);
+      // In the middle of a slice a position's alarms may have come: no place for a checkpoint.
+      if (result.kind === 'probe') return HELD;
       this.#recorder?.atStop();
       if (this.#machine.position % INPUT_STRIDE === 0) this.#enterInput();
       this.#busyMs += performance.now() - entered;
@@ -199,6 +218,7 @@ export class Session {
         if (this.#watch.done) return { reason: 'until' };
         if (this.#found) this.#answer();
       }
+      if (this.#hold) return null;
       if (result.kind === 'idle') {
         if (this.#enterInput()) continue;
         if (this.#typed.length > 0 && this.#room > 0) break;

@@ -2,7 +2,7 @@
 import type { TraceReader } from '../trace/index.ts';
 
 /** What kernels say when they fail. */
-const PANICS = ['Kernel panic - not syncing', 'Unable to handle kernel', 'kernel BUG at', '\npanic: '];
+export const PANICS = ['Kernel panic - not syncing', 'Unable to handle kernel', 'kernel BUG at', '\npanic: '];
 
 export interface ConsoleMatch {
   /** Position before the step that sent the last byte. */

@@ -31,10 +31,10 @@ interface Timed<T> {
 }
 
 export class Replayer {
-  readonly trace: TraceReader;
+  trace: TraceReader;
   readonly machine: VirtMachine;
   /** Where the recording, or what is readable of it, ends. */
-  readonly end: number;
+  end: number;
   #pushed!: Lookahead<PushedInput>;
   #pulled!: Lookahead<PulledInput>;
   /** What each page held when `#base` was taken, as content numbers of the trace. */
@@ -129,6 +129,14 @@ export class Replayer {
     const taken = this.#inputsTaken;
     this.machine.restore(saved.snapshot);
     if (saved.inputsBefore !== taken) this.#inputsFrom(saved.inputsBefore);
+  }
+
+  /** Goes on with the same trace, which has grown. */
+  extend(trace: TraceReader): void {
+    const taken = this.#inputsTaken;
+    this.trace = trace;
+    this.end = trace.replayableTo;
+    this.#inputsFrom(taken);
   }
 
   /** From here on the machine is a living one: it is not to be run by this replayer any more. */

@@ -41,13 +41,11 @@ export interface TimelineOptions {
 export type Travel<T> = Generator<number, T>;
 
 export class Timeline {
-  readonly trace: TraceReader;
   readonly machine: VirtMachine;
   readonly #replayer: Replayer;
   readonly #snapshots: Snapshots;
 
   constructor(trace: TraceReader, { memoryBudget = MEMORY_BUDGET_DEFAULT, at = 0 }: TimelineOptions = {}) {
-    this.trace = trace;
     this.#replayer = new Replayer(trace, at);
     this.machine = this.#replayer.machine;
     this.#snapshots = new Snapshots(this.machine.pages, memoryBudget);
@@ -55,6 +53,9 @@ export class Timeline {
     this.seek(at);
   }
 
+  get trace(): TraceReader {
+    return this.#replayer.trace;
+  }
   get position(): number {
     return this.#replayer.position;
   }
@@ -65,6 +66,11 @@ export class Timeline {
   /** Memory that the machine and the kept states take. */
   get memoryBytes(): number {
     return this.#snapshots.bytes;
+  }
+
+  /** Goes on with the same trace, which has grown. */
+  extend(trace: TraceReader): void {
+    this.#replayer.extend(trace);
   }
 
   /** Keeps the state that the machine is in, as long as there is room. */

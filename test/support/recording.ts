@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Random } from '../../src/base/random.ts';
+import type { LiveMachine } from '../../src/debugger/live.ts';
 import { Chaos } from '../../src/recorder/chaos.ts';
 import { Recorder, recordedSource } from '../../src/recorder/recorder.ts';
 import { type ScriptLine, Session, type SessionEnd, type SessionOptions } from '../../src/recorder/session.ts';
@@ -158,6 +159,8 @@ export interface RecordOptions {
   readonly input?: Uint8Array;
   /** Called with the session before it runs. */
   readonly started?: (session: Session) => void;
+  /** Has the machine in its hands first; afterwards it lives on by itself. */
+  readonly debug?: (live: LiveMachine) => Promise<void>;
 }
 
 export interface Recorded {
@@ -182,13 +185,34 @@ export async function record(guest: Guest, path: string, options: RecordOptions 
   const recorder = options.strideMax
     ? new StrideRecorder(machine, writer, new Random(guest.seed), options.strideMax)
     : new Recorder(machine, writer);
-  const { end, output } = await runSession(machine, guest, { ...options, clock, recorder });
+  const { debug, ...others } = options;
+  const lend = async (session: Session): Promise<SessionEnd | null> => {
+    let ended: SessionEnd | null = null;
+    await debug?.({
+      ...{ machine, path, console: NAME },
+      run: async (until) => {
+        const stopped = ended ?? (await session.run(until));
+        if (!stopped.held) ended = stopped;
+        return ended !== null;
+      },
+      hold: () => session.hold(),
+      flush: async () => {
+        recorder.flush();
+        await recorder.drain();
+      },
+    });
+    return ended;
+  };
+  const { end, output } = await runSession(machine, guest, { ...others, clock, recorder, lend });
   const closed = await recorder.finish(end.reason, end.exitCode);
   if (closed.failed) throw closed.failed;
   return { end, output, position: machine.position };
 }
 
-type RunOptions = Omit<RecordOptions, 'strideMax'> & Pick<Partial<SessionOptions>, 'recorder' | 'maxSteps'>;
+type RunOptions = Omit<RecordOptions, 'strideMax' | 'debug'> &
+  Pick<Partial<SessionOptions>, 'recorder' | 'maxSteps'> & {
+    readonly lend?: (session: Session) => Promise<SessionEnd | null>;
+  };
 
 /** Runs a machine with the guest's script. */
 export async function runSession(
@@ -214,6 +238,6 @@ export async function runSession(
   });
   if (options.started) options.started(session);
   else session.endInput();
-  const end = await session.run();
+  const end = (await options.lend?.(session)) ?? (await session.run());
   return { end, output: Buffer.concat(output).toString('latin1') };
 }

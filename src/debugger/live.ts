@@ -1,0 +1,123 @@
+/**
+ * A recording that is being made, as a session: a timeline over all that has happened, and running forward past its end lets the machine live on.
+ */
+
+import { PANICS } from '../replay/console-log.ts';
+import type { ConsoleSpec, Hit, PanicSpec } from '../replay/stop-spec.ts';
+import { type NumberedStop, placed, Watcher } from '../replay/watcher.ts';
+import type { VirtMachine } from '../vmm/riscv/virt.ts';
+import { withoutConsole } from './console-stops.ts';
+import { Ignored } from './ignored.ts';
+import { type OpenOptions, startEngine, ThreadSession } from './open.ts';
+import type { DebugSession, RunOptions, StepOptions, StopEvent } from './session.ts';
+
+/** A machine that lives and is recorded, as its owner lends it. */
+export interface LiveMachine {
+  readonly machine: VirtMachine;
+  /** The file that it is recorded to, and the device that shows the guest's text. */
+  readonly path: string;
+  readonly console: string;
+  /** Lets it live until it is held, a probe stops it or it comes to a position; true once it has ended. */
+  run(until?: number): Promise<boolean>;
+  hold(): void;
+  /** Afterwards the file replays to where the machine is. */
+  flush(): Promise<void>;
+}
+
+/** A step past the end lets the machine live on for so many steps; the person steps through what was recorded. */
+const AHEAD_STEPS = 2 ** 16;
+
+export async function openLive(live: LiveMachine, options: OpenOptions = {}): Promise<DebugSession> {
+  await live.flush();
+  const session = new LiveSession(live, options);
+  await session.ready;
+  return session;
+}
+
+class LiveSession extends ThreadSession {
+  readonly #live: LiveMachine;
+  #over = false;
+
+  constructor(live: LiveMachine, options: OpenOptions) {
+    super(startEngine(live.path, options));
+    this.#live = live;
+  }
+
+  override async run(options: RunOptions): Promise<StopEvent> {
+    const event = await super.run(options);
+    if (options.direction === 'back' || event.reason !== 'end' || this.#over) return event;
+    return this.#goOn(options);
+  }
+
+  override async step(options: StepOptions): Promise<StopEvent> {
+    for (;;) {
+      const { position } = await this.where();
+      const event = await super.step(options);
+      if (options.direction === 'back' || event.reason !== 'end' || this.#over) return event;
+      this.#over = await this.#live.run(this.#live.machine.position + AHEAD_STEPS);
+      await this.#live.flush();
+      await this.extend('done', []);
+      await this.seek(position);
+    }
+  }
+
+  /** Lives on from the end of what is recorded, until one of the stops is hit. */
+  async #goOn({ signal, until = [], untilOnly = false, limit }: RunOptions): Promise<StopEvent> {
+    const { machine } = this.#live;
+    const set = untilOnly ? [] : (await this.stops()).filter(({ enabled }) => enabled);
+    const stops: NumberedStop[] = [
+      ...set.map(({ id, spec }) => ({ id, spec })),
+      ...until.map((spec, i) => ({ id: -1 - i, spec: placed(spec, machine) })),
+    ];
+    const ignored = new Ignored(stops);
+    const hits: Hit[] = [];
+    const told = (hit: Hit) => {
+      if (!ignored.wants(hit)) return false;
+      hits.push(hit);
+      return true;
+    };
+    const watcher = new Watcher(machine, withoutConsole(stops));
+    const { output } = machine.events;
+    const hold = () => this.#live.hold();
+    machine.events.output = (device, data) => {
+      output?.(device, data);
+      if (device === this.#live.console && shown(data).some(told)) hold();
+    };
+    const shown = consoleWatch(machine, stops);
+    signal?.addEventListener('abort', hold, { once: true });
+    try {
+      do {
+        watcher.arm(told, machine.position);
+        if (signal?.aborted) break;
+        this.#over = await this.#live.run(limit);
+      } while (!this.#over && hits.length === 0 && watcher.stale);
+    } finally {
+      watcher.disarm();
+      if (output) machine.events.output = output;
+      signal?.removeEventListener('abort', hold);
+    }
+    await this.#live.flush();
+    const reached = limit !== undefined && machine.position >= limit;
+    return this.extend(hits.length > 0 ? 'stop' : this.#over ? 'end' : reached ? 'done' : 'cancelled', hits);
+  }
+}
+
+/** Looks for the texts of console stops in what the guest says from now on. */
+function consoleWatch(machine: VirtMachine, stops: readonly NumberedStop[]): (data: Uint8Array) => Hit[] {
+  const wanted = stops.flatMap(({ id, spec }) => textsOf(spec).map((text) => ({ id, text, bytes: Buffer.from(text) })));
+  const longest = Math.max(0, ...wanted.map(({ bytes }) => bytes.length));
+  let tail = Buffer.alloc(0);
+  return (data) => {
+    if (longest === 0) return [];
+    const all = Buffer.concat([tail, data]);
+    const { position, currentHart: hart } = machine;
+    const found = wanted.filter(({ bytes }) => all.indexOf(bytes, Math.max(0, tail.length - bytes.length + 1)) >= 0);
+    tail = Buffer.from(all.subarray(Math.max(0, all.length - longest)));
+    const pc = machine.cpu.get(hart, 'pc');
+    return found.map(({ id, text }) => ({ stop: id, position, hart, pc, detail: { text } }));
+  };
+}
+
+function textsOf(spec: NumberedStop['spec'] | ConsoleSpec | PanicSpec): readonly string[] {
+  return spec.kind === 'console' ? [spec.text] : spec.kind === 'panic' ? PANICS : [];
+}
