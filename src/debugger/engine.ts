@@ -79,11 +79,12 @@ export class Engine {
   constructor(trace: TraceReader, path: string, { memoryBudget, workers }: EngineOptions) {
     this.#trace = trace;
     this.#path = path;
-    // Half for the timeline, which keeps many states; a searching thread keeps few.
-    this.timeline = new Timeline(trace, { memoryBudget: memoryBudget / 2 });
+    // A quarter is left to code and to what JavaScript needs; a searching thread keeps few states, the timeline many.
+    const share = (memoryBudget * 3) / 8;
+    this.timeline = new Timeline(trace, { memoryBudget: share });
     // Whoever seeks waits for this machine alone; the searching threads have all cores busy as it is.
     this.timeline.machine.cpu.jit.compiler = new CompilerThread();
-    this.#pool = new Pool({ path, size: workers, memoryBudget: memoryBudget / 2 / workers });
+    this.#pool = new Pool({ path, size: workers, memoryBudget: share / workers });
     this.#bookmarks = new Bookmarks(path);
   }
 
