@@ -3,6 +3,14 @@ import { SymbolError } from './error.ts';
 
 const decoder = new TextDecoder();
 
+/** Bytes of a file, and where they are, for messages. */
+export interface Span {
+  readonly file: string;
+  readonly section: string;
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
 export class Cursor {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -150,6 +158,14 @@ export class Cursor {
   block(length: number): Uint8Array {
     const at = this.skip(length);
     return this.bytes.subarray(at, at + length);
+  }
+  /** The next bytes, with where they are. */
+  span(length: number): Span {
+    const { file, section, offset } = this;
+    return { file, section, offset, bytes: this.block(length) };
+  }
+  static on({ file, section, bytes, offset }: Span): Cursor {
+    return new Cursor(file, section, bytes, offset);
   }
   /** A string that ends with a zero byte, which is passed over. */
   string(): string {

@@ -252,7 +252,7 @@ function memberOffset(die: Die): number {
     throw die.unit.error(0, 'the offset of a member depends on the program');
   };
   const context = { unit: die.unit, bias: 0n, register: nothing, read: nothing, cfa: nothing, frameBase: nothing };
-  return Number(evaluateNumber(value.bytes, { ...context, entryValue: nothing }, [0n]));
+  return Number(evaluateNumber(value, { ...context, entryValue: nothing }, [0n]));
 }
 
 /** Bits of a bit-field, counted from the beginning of the struct. */

@@ -1,4 +1,5 @@
 /** Variables of a frame, and of a file: what they are called, of what type they are, and where (DWARF 5, chapters 3 and 4). */
+import type { Span } from './cursor.ts';
 import { DW_AT, DW_TAG } from './dwarf/constants.ts';
 import type { Die } from './dwarf/die.ts';
 import {
@@ -192,7 +193,7 @@ class FrameContext implements ExpressionContext {
   }
 
   /** DW_OP_entry_value: a register's value at the call, which the caller's call site may tell (DWARF 5, 2.5.1.7 and 3.4). */
-  entryValue(expression: Uint8Array): bigint {
+  entryValue(expression: Span): bigint {
     const { machine, module } = this;
     const register = singleRegister(expression);
     if (register === null) throw new Unavailable('optimized out');
@@ -209,9 +210,9 @@ class FrameContext implements ExpressionContext {
     for (const parameter of site.children()) {
       if (parameter.tag !== DW_TAG.call_site_parameter && parameter.tag !== DW_TAG.GNU_call_site_parameter) continue;
       const where = parameter.value(DW_AT.location);
-      if (where?.kind !== 'block' || singleRegister(where.bytes) !== register) continue;
+      if (where?.kind !== 'block' || singleRegister(where) !== register) continue;
       const value = parameter.value(DW_AT.call_value) ?? parameter.value(DW_AT.GNU_call_site_value);
-      if (value?.kind === 'block') return evaluateNumber(value.bytes, new FrameContext(site, caller, caller.module));
+      if (value?.kind === 'block') return evaluateNumber(value, new FrameContext(site, caller, caller.module));
     }
     throw new Unavailable('optimized out');
   }
@@ -250,6 +251,6 @@ function callsFunction(site: Die, fn: Die | null, caller: MachineFrame, callee: 
   }
   const pointer = site.value(DW_AT.call_target) ?? site.value(DW_AT.GNU_call_site_target);
   if (pointer?.kind !== 'block') return false;
-  const address = evaluateNumber(pointer.bytes, new FrameContext(site, caller, caller.module!));
+  const address = evaluateNumber(pointer, new FrameContext(site, caller, caller.module!));
   return entryAddress(fn) === inFile(callee.module!, address);
 }

@@ -40,7 +40,7 @@ const DW_OP_entry_value = new Set([0xa3, 0xf3]);
 function usesEntryValue(frame: Frame, die: Variable['die']): boolean {
   const location = die.value(DW_AT.location);
   const expression = location && expressionAt(die.unit, location, frame.machine.address);
-  return expression?.some((byte) => DW_OP_entry_value.has(byte)) ?? false;
+  return expression?.bytes.some((byte) => DW_OP_entry_value.has(byte)) ?? false;
 }
 
 function variablesOf(symbols: Symbols, timeline: Timeline, hart: number): Seen[] {

@@ -1,5 +1,5 @@
 /** DWARF expressions: small programs that say where a value is, or what it is (DWARF 5, 2.5, 2.6 and 7.7). */
-import { Cursor } from '../cursor.ts';
+import { Cursor, type Span } from '../cursor.ts';
 import { DW_AT, DW_ATE } from './constants.ts';
 import type { Unit } from './unit.ts';
 
@@ -37,7 +37,7 @@ export interface ExpressionContext {
   cfa(): bigint;
   frameBase(): bigint;
   /** What an expression gave when the function was entered. */
-  entryValue(expression: Uint8Array): bigint;
+  entryValue(expression: Span): bigint;
   /** Address of the object that the expression is about, where there is one. */
   readonly objectAddress?: bigint;
 }
@@ -142,29 +142,22 @@ const PIECES_MAX = 1000;
 const GENERIC: StackType = { size: 8, float: false, signed: true };
 
 /** What an expression gives as a location. An empty one is that of a value that was optimised out. */
-export function evaluateLocation(
-  expression: Uint8Array,
-  context: ExpressionContext,
-  initial: readonly bigint[] = [],
-): Place {
+export function evaluateLocation(expression: Span, context: ExpressionContext, initial: readonly bigint[] = []): Place {
   return new Evaluation(expression, context, initial).location();
 }
 
 /** What an expression gives as a number. */
-export function evaluateNumber(
-  expression: Uint8Array,
-  context: ExpressionContext,
-  initial: readonly bigint[] = [],
-): bigint {
+export function evaluateNumber(expression: Span, context: ExpressionContext, initial: readonly bigint[] = []): bigint {
   return new Evaluation(expression, context, initial).number();
 }
 
 /** The register that an expression of a single DW_OP_reg names; null for any other. */
-export function singleRegister(expression: Uint8Array): number | null {
-  const first = expression[0];
-  if (expression.length === 1 && first >= OP.reg0 && first < OP.reg0 + 32) return first - OP.reg0;
+export function singleRegister(expression: Span): number | null {
+  const first = expression.bytes[0];
+  if (expression.bytes.length === 1 && first >= OP.reg0 && first < OP.reg0 + 32) return first - OP.reg0;
   if (first !== OP.regx) return null;
-  const cursor = new Cursor('', 'expression', expression, 0, 1);
+  const cursor = Cursor.on(expression);
+  cursor.skip(1);
   const register = cursor.uleb();
   return cursor.done ? register : null;
 }
@@ -177,8 +170,8 @@ class Evaluation {
   #place: Exclude<Place, { kind: 'pieces' }> | null = null;
   readonly #pieces: Piece[] = [];
 
-  constructor(expression: Uint8Array, context: ExpressionContext, initial: readonly bigint[]) {
-    this.#cursor = new Cursor(context.unit?.info.name ?? '', 'expression', expression);
+  constructor(expression: Span, context: ExpressionContext, initial: readonly bigint[]) {
+    this.#cursor = Cursor.on(expression);
     this.#context = context;
     this.#stack = initial.map((bits) => ({ bits, type: null }));
   }
@@ -287,7 +280,7 @@ class Evaluation {
         return this.#push(context.objectAddress);
       case OP.entry_value:
       case OP.GNU_entry_value:
-        return this.#push(context.entryValue(cursor.block(cursor.uleb())));
+        return this.#push(context.entryValue(cursor.span(cursor.uleb())));
       case OP.form_tls_address:
       case OP.GNU_push_tls_address:
         throw new Unavailable('thread-local storage');

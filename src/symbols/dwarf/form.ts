@@ -1,5 +1,5 @@
 /** Attribute forms: how values are encoded (DWARF 5, 7.5.5 and 7.5.6). */
-import type { Cursor } from '../cursor.ts';
+import type { Cursor, Span } from '../cursor.ts';
 import { DW_FORM } from './constants.ts';
 
 /** What the size of some forms depends on. */
@@ -16,7 +16,7 @@ export type FormValue =
   /** `value` is as stored; `signed` where the form says so. */
   | { readonly kind: 'constant'; readonly value: bigint; readonly signed: boolean; readonly bytes: number }
   | { readonly kind: 'flag'; readonly value: boolean }
-  | { readonly kind: 'block'; readonly bytes: Uint8Array; readonly offset: number; readonly expression: boolean }
+  | ({ readonly kind: 'block' } & Span)
   | { readonly kind: 'string'; readonly text: string }
   | { readonly kind: 'stringOffset'; readonly section: '.debug_str' | '.debug_line_str'; readonly offset: number }
   | { readonly kind: 'stringIndex'; readonly index: number }
@@ -144,10 +144,7 @@ export function readForm(cursor: Cursor, form: number, sizes: FormSizes, implici
   const constant = (value: bigint, bytes: number, signed = false): FormValue => {
     return { kind: 'constant', value, signed, bytes };
   };
-  const block = (length: number, expression = false): FormValue => {
-    const offset = cursor.offset;
-    return { kind: 'block', bytes: cursor.block(length), offset, expression };
-  };
+  const block = (length: number): FormValue => ({ kind: 'block', ...cursor.span(length) });
   switch (form) {
     case DW_FORM.addr:
       return { kind: 'address', value: cursor.unsigned(sizes.addressSize) };
@@ -188,7 +185,7 @@ export function readForm(cursor: Cursor, form: number, sizes: FormSizes, implici
     case DW_FORM.block:
       return block(cursor.uleb());
     case DW_FORM.exprloc:
-      return block(cursor.uleb(), true);
+      return block(cursor.uleb());
     case DW_FORM.data16:
       return block(16);
     case DW_FORM.string:

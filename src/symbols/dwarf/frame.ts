@@ -1,5 +1,5 @@
 /** `.debug_frame` and `.eh_frame`: how to find a caller's registers (DWARF 5, 6.4; `.eh_frame` as the Linux Standard Base has it). */
-import { Cursor } from '../cursor.ts';
+import { Cursor, type Span } from '../cursor.ts';
 import type { ElfSection } from '../elf.ts';
 import { RangeMap } from '../range-map.ts';
 import type { DebugInfo } from './info.ts';
@@ -13,13 +13,13 @@ export type RegisterRule =
   | { readonly kind: 'valueOffset'; readonly offset: bigint }
   | { readonly kind: 'register'; readonly register: number }
   /** Saved at, or equal to, what an expression gives, which begins with the CFA on its stack. */
-  | { readonly kind: 'expression'; readonly expression: Uint8Array }
-  | { readonly kind: 'valueExpression'; readonly expression: Uint8Array };
+  | { readonly kind: 'expression'; readonly expression: Span }
+  | { readonly kind: 'valueExpression'; readonly expression: Span };
 
 /** How to find the CFA: the address that a frame is known by. */
 export type CfaRule =
   | { readonly kind: 'register'; readonly register: number; readonly offset: bigint }
-  | { readonly kind: 'expression'; readonly expression: Uint8Array };
+  | { readonly kind: 'expression'; readonly expression: Span };
 
 /** The rules for one address. */
 export interface FrameRules {
@@ -376,10 +376,10 @@ class FrameProgram {
         registers.set(cursor.uleb(), { kind: 'register', register: cursor.uleb() });
         break;
       case DW_CFA.expression:
-        registers.set(cursor.uleb(), { kind: 'expression', expression: cursor.block(cursor.uleb()) });
+        registers.set(cursor.uleb(), { kind: 'expression', expression: cursor.span(cursor.uleb()) });
         break;
       case DW_CFA.val_expression:
-        registers.set(cursor.uleb(), { kind: 'valueExpression', expression: cursor.block(cursor.uleb()) });
+        registers.set(cursor.uleb(), { kind: 'valueExpression', expression: cursor.span(cursor.uleb()) });
         break;
       case DW_CFA.remember_state:
         if (this.#remembered.length === REMEMBERED_MAX) cursor.fail('too many states are remembered', at);
@@ -410,7 +410,7 @@ class FrameProgram {
         this.cfa = { ...this.#registerCfa(cursor, at), offset: cursor.slebBig() * dataAlignment };
         break;
       case DW_CFA.def_cfa_expression:
-        this.cfa = { kind: 'expression', expression: cursor.block(cursor.uleb()) };
+        this.cfa = { kind: 'expression', expression: cursor.span(cursor.uleb()) };
         break;
       case DW_CFA.GNU_args_size:
         cursor.uleb();

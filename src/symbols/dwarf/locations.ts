@@ -1,4 +1,5 @@
 /** `.debug_loclists` and `.debug_loc`: variables that move about (DWARF 5, 2.6.2 and 7.29; DWARF 4, 2.6.2). */
+import type { Span } from '../cursor.ts';
 import type { FormValue } from './form.ts';
 import { listOffset } from './ranges.ts';
 import type { Unit } from './unit.ts';
@@ -17,17 +18,17 @@ const DW_LLE = {
 } as const;
 
 /** The expression that an attribute has for an address: null where it has none, and the value was optimised out. */
-export function expressionAt(unit: Unit, value: FormValue, address: bigint): Uint8Array | null {
-  if (value.kind === 'block') return value.bytes;
+export function expressionAt(unit: Unit, value: FormValue, address: bigint): Span | null {
+  if (value.kind === 'block') return value;
   return unit.version >= 5 ? fromLists(unit, value, address) : fromOldLists(unit, value, address);
 }
 
-function fromLists(unit: Unit, value: FormValue, address: bigint): Uint8Array | null {
+function fromLists(unit: Unit, value: FormValue, address: bigint): Span | null {
   const cursor = unit.info
     .section('.debug_loclists')
     .cursor(listOffset(unit, value, '.debug_loclists', unit.bases.locations));
   let base = unit.lowPc;
-  let otherwise: Uint8Array | null = null;
+  let otherwise: Span | null = null;
   for (;;) {
     const kind = cursor.u8();
     let low = 0n;
@@ -46,7 +47,7 @@ function fromLists(unit: Unit, value: FormValue, address: bigint): Uint8Array | 
         cursor.uleb();
         continue;
       case DW_LLE.default_location:
-        otherwise = cursor.block(cursor.uleb());
+        otherwise = cursor.span(cursor.uleb());
         continue;
       case DW_LLE.startx_endx:
         [low, high] = [unit.addressAt(cursor.uleb()), unit.addressAt(cursor.uleb())];
@@ -68,12 +69,12 @@ function fromLists(unit: Unit, value: FormValue, address: bigint): Uint8Array | 
       default:
         cursor.fail(`location list entry of kind ${kind}, which is not known`, cursor.at - 1);
     }
-    const expression = cursor.block(cursor.uleb());
+    const expression = cursor.span(cursor.uleb());
     if (address >= low && address < high) return expression;
   }
 }
 
-function fromOldLists(unit: Unit, value: FormValue, address: bigint): Uint8Array | null {
+function fromOldLists(unit: Unit, value: FormValue, address: bigint): Span | null {
   const cursor = unit.info.section('.debug_loc').cursor(listOffset(unit, value, '.debug_loc', 0));
   const highest = unit.addressSize === 8 ? 0xffffffffffffffffn : 0xffffffffn;
   let base = unit.lowPc;
@@ -85,7 +86,7 @@ function fromOldLists(unit: Unit, value: FormValue, address: bigint): Uint8Array
       base = high;
       continue;
     }
-    const expression = cursor.block(cursor.u16());
+    const expression = cursor.span(cursor.u16());
     if (address >= base + low && address < base + high) return expression;
   }
 }
