@@ -2,7 +2,7 @@
  * `npm run bench`: how fast real guests run, record and replay, beside QEMU doing the same work in the same minutes. All ways of running
  * take turns, so that a machine that grows slower does so for each of them.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,12 +16,16 @@ import { measure } from './process.ts';
 import { profileOf, profileText } from './profile.ts';
 import { benchQemuReverse, qemuReverseText } from './qemu-reverse.ts';
 import { type BenchResult, median, resultOf, SCHEMA_VERSION, tableOf } from './report.ts';
+import { benchSymbols, symbolsText } from './symbols.ts';
 import { benchTimeline, timelineText } from './timeline.ts';
+
+const EMBEDDED = fileURLToPath(new URL('../../guests/embedded/kernel.elf', import.meta.url));
 
 const USAGE = `npm run bench -- [options] [guest...]
 
 Measures the guests whose names contain one of the words; all of them without any.
 'timeline TRACE...' measures moving through recorded traces instead, beside QEMU's reverse debugging where qemu-img is installed, too.
+'symbols [FILE...]' measures loading symbol files: by default Debian's vmlinux and the embedded guest.
 
   --repeat N   runs of each kind; medians are shown [3]
   --long       also the guests that work for minutes
@@ -56,6 +60,17 @@ if (words[0] === 'timeline') {
   const qemu = args['no-qemu'] || !booting ? null : await benchQemuReverse(booting);
   if (qemu) console.log(qemuReverseText(qemu));
   if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify({ measured, qemu }, null, 2)}\n`);
+  process.exit();
+}
+if (words[0] === 'symbols') {
+  const vmlinux = join(debianCache(), 'vmlinux');
+  const usual = [EMBEDDED, ...(existsSync(vmlinux) ? [vmlinux] : [])];
+  const measured = [];
+  for (const path of words.length > 1 ? words.slice(1) : usual) {
+    measured.push(await benchSymbols(path));
+    console.log(`${symbolsText(measured[measured.length - 1])}\n`);
+  }
+  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify({ measured }, null, 2)}\n`);
   process.exit();
 }
 const repeat = parseWhole('--repeat', args.repeat, 1, 1000);

@@ -36,17 +36,19 @@ const ZERO = 0;
 
 export class NameIndex {
   readonly arrays: NameArrays;
-  /** Entries by the hash of their last component: the first of each slot plus one, and the next one's plus one. */
-  readonly #slots: Uint32Array;
-  readonly #next: Uint32Array;
+  /** Entries by the hash of their last component: the first of each slot plus one, and the next one's plus one. Made by the first search. */
+  #chains: { readonly slots: Uint32Array; readonly next: Uint32Array } | null = null;
   #pathList: string[] | null = null;
 
   constructor(arrays: NameArrays) {
     this.arrays = arrays;
-    const { text, names } = arrays;
-    this.#slots = new Uint32Array(slotsFor(names.length / 2));
-    this.#next = new Uint32Array(names.length);
-    const mask = this.#slots.length - 1;
+  }
+
+  #makeChains() {
+    const { text, names } = this.arrays;
+    const slots = new Uint32Array(slotsFor(names.length / 2));
+    const next = new Uint32Array(names.length);
+    const mask = slots.length - 1;
     let name = -1;
     let slot = 0;
     for (let i = names.length - 1; i >= 0; i--) {
@@ -55,9 +57,10 @@ export class NameIndex {
         const [from, to] = lastComponent(text, name, endOf(text, name));
         slot = hashBytes(text, from, to) & mask;
       }
-      this.#next[i] = this.#slots[slot];
-      this.#slots[slot] = i + 1;
+      next[i] = slots[slot];
+      slots[slot] = i + 1;
     }
+    return { slots, next };
   }
 
   /** Entries of a name. One in a namespace is found by any number of its last components: `vec::Vec` finds `alloc::vec::Vec`. */
@@ -65,8 +68,9 @@ export class NameIndex {
     const wanted = encoder.encode(name);
     const { text, names, kinds: entryKinds, offsets } = this.arrays;
     const [from, to] = lastComponent(wanted, 0, wanted.length);
-    const mask = this.#slots.length - 1;
-    for (let i = this.#slots[hashBytes(wanted, from, to) & mask]; i !== 0; i = this.#next[i - 1]) {
+    this.#chains ??= this.#makeChains();
+    const { slots, next } = this.#chains;
+    for (let i = slots[hashBytes(wanted, from, to) & (slots.length - 1)]; i !== 0; i = next[i - 1]) {
       const kind = NAME_KINDS[entryKinds[i - 1]];
       if (kinds && !kinds.includes(kind)) continue;
       const at = names[i - 1];

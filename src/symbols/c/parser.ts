@@ -61,17 +61,19 @@ const DEPTH_MAX = 200;
 
 /** Parses an expression. `isType` tells whether a name is that of a type, which C's grammar cannot do without. */
 export function parseExpression(text: string, isType: (name: string) => boolean): Node {
-  return new Parser(tokenize(text), isType).whole();
+  return new Parser(text, isType).whole();
 }
 
 class Parser {
+  readonly #text: string;
   readonly #tokens: readonly Token[];
   readonly #isType: (name: string) => boolean;
   #at = 0;
   #depth = 0;
 
-  constructor(tokens: readonly Token[], isType: (name: string) => boolean) {
-    this.#tokens = tokens;
+  constructor(text: string, isType: (name: string) => boolean) {
+    this.#text = text;
+    this.#tokens = tokenize(text);
     this.#isType = isType;
   }
 
@@ -251,9 +253,29 @@ class Parser {
     do {
       const token = this.#take();
       if (token.kind !== 'name') this.#unexpected(token, 'a name');
-      parts.push(token.text);
+      parts.push(token.text + this.#templateArguments([...parts, token.text].join('::')));
     } while (this.#accept('::'));
     return parts.join('::');
+  }
+
+  /** Takes `<int, 4>` behind a name, if that is a type. Otherwise `<` compares. */
+  #templateArguments(name: string): string {
+    if (!this.#isOperator('<')) return '';
+    const from = this.#peek().at;
+    let depth = 0;
+    for (let ahead = 0; ; ahead++) {
+      const token = this.#peek(ahead);
+      if (token.kind === 'end') return '';
+      if (token.kind !== 'operator') continue;
+      if (token.text === '<') depth++;
+      else if (token.text === '>') depth--;
+      else if (token.text === '>>') depth -= 2;
+      if (depth > 0) continue;
+      const text = this.#text.slice(from, token.at + token.text.length);
+      if (depth < 0 || !this.#isType(name + text)) return '';
+      this.#at += ahead + 1;
+      return text;
+    }
   }
 
   /** Whether a type stands so many tokens ahead. */
@@ -261,13 +283,17 @@ class Parser {
     const token = this.#peek(ahead);
     if (token.kind !== 'name') return false;
     if (TAGS.has(token.text) || QUALIFIERS.has(token.text) || BASE_WORDS.has(token.text)) return true;
-    let name = token.text;
-    for (let i = ahead + 1; this.#isOperator('::', i); i += 2) {
-      const part = this.#peek(i + 1);
-      if (part.kind !== 'name') return false;
-      name += `::${part.text}`;
+    // The name is read as it would be taken, and given back.
+    const before = this.#at;
+    this.#at += ahead;
+    try {
+      return this.#isType(this.#qualified());
+    } catch (error) {
+      if (error instanceof ExpressionError) return false;
+      throw error;
+    } finally {
+      this.#at = before;
     }
-    return this.#isType(name);
   }
 
   #type(): TypeNode {
