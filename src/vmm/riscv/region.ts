@@ -287,8 +287,10 @@ export class RegionBuilder {
       const low = f.let(this.x(decoded.rs1).add(decoded.imm - below));
       const entry = f.let(this.fastEntry(low));
       const page = f.let(low.add(span.high - span.low - 1).and(-4096));
-      const misses = (tag: 0 | 8) => page.ne(load('i64', entry, tag));
-      const missed = span.loads && span.stores ? misses(0).or(misses(8)) : misses(span.stores ? 8 : 0);
+      // Zero where the page is there for loading, or for storing.
+      const differs = (tag: 0 | 8) => page.xor(load('i64', entry, tag));
+      const both = span.loads && span.stores;
+      const missed = both ? differs(0).or(differs(8)).ne(0) : page.ne(load('i64', entry, span.stores ? 8 : 0));
       f.if(missed, () => this.leaveAt('memory', offset));
       f.set(host, low.wrap().add(load('i32', entry, 16)));
     });
