@@ -1,6 +1,7 @@
 /** `record --until-failure`: the same guest again and again, until it fails; that run's trace is kept, and no other. */
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
+import { PANIC_TEXTS } from '../recorder/panic.ts';
 import type { FailureSigns } from '../recorder/session.ts';
 import { parseNumber, parseWhole } from './arguments.ts';
 import type { Options, Values } from './command-line.ts';
@@ -32,8 +33,6 @@ export const HUNT_OPTIONS = {
   },
 } as const satisfies Options;
 
-/** What Linux, the BSDs and many small kernels say when they give up. */
-const PANIC_TEXTS = ['Kernel panic', 'panic:'];
 const RUNS_MAX = 1_000_000;
 const RUNS_DEFAULT = '100';
 const WATCHDOG_S_MAX = 1e6;

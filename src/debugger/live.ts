@@ -2,7 +2,7 @@
  * A recording that is being made, as a session: a timeline over all that has happened, and running forward past its end lets the machine live on.
  */
 
-import { PANICS } from '../replay/console-log.ts';
+import { PANIC_TEXTS } from '../recorder/panic.ts';
 import type { ConsoleSpec, Hit, PanicSpec } from '../replay/stop-spec.ts';
 import { type NumberedStop, placed, Watcher } from '../replay/watcher.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
@@ -119,5 +119,5 @@ function consoleWatch(machine: VirtMachine, stops: readonly NumberedStop[]): (da
 }
 
 function textsOf(spec: NumberedStop['spec'] | ConsoleSpec | PanicSpec): readonly string[] {
-  return spec.kind === 'console' ? [spec.text] : spec.kind === 'panic' ? PANICS : [];
+  return spec.kind === 'console' ? [spec.text] : spec.kind === 'panic' ? PANIC_TEXTS : [];
 }

@@ -1,8 +1,6 @@
 /** What the guest's console showed, and when: read from the trace once, searched without replaying anything. */
+import { PANIC_TEXTS } from '../recorder/panic.ts';
 import type { TraceReader } from '../trace/index.ts';
-
-/** What kernels say when they fail. */
-export const PANICS = ['Kernel panic - not syncing', 'Unable to handle kernel', 'kernel BUG at', '\npanic: '];
 
 export interface ConsoleMatch {
   /** Position before the step that sent the last byte. */
@@ -53,7 +51,8 @@ export class ConsoleLog {
 
   /** Where the guest said that it had failed, ascending. */
   findPanics(from: number, to: number): ConsoleMatch[] {
-    return PANICS.flatMap((text) => this.find(text, from, to)).sort((a, b) => a.position - b.position);
+    const found = PANIC_TEXTS.flatMap((text) => this.find(text, from, to));
+    return found.map(({ position, text }) => ({ position, text: text.trim() })).sort((a, b) => a.position - b.position);
   }
 
   /** Bytes sent by steps before a position. */

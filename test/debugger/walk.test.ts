@@ -1,5 +1,6 @@
 /** Moving about leaves no mark: wherever a walk comes to, the machine is the one that a plain replay finds there. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
@@ -7,6 +8,7 @@ import { Engine, type Task } from '../../src/debugger/engine.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
 import { digestOf } from '../../src/replay/verify.ts';
 import { TraceReader } from '../../src/trace/index.ts';
+import { CHECKOUT } from '../cli/small.ts';
 import { needGuest, scratch } from '../support/guests.ts';
 import { debianShell, embeddedGuest, type Guest, record } from '../support/recording.ts';
 
@@ -119,6 +121,12 @@ test('the embedded guest on four harts', async (t) => {
   for (const seed of [1, 2]) await walk(path, seed, { length: 250, reach: 400_000, memoryBudget: 2 ** 30 });
   // So little memory that hardly a state can be kept.
   await walk(path, 3, { length: 40, reach: 100_000, memoryBudget: 2 ** 24 });
+});
+
+test('kept traces, one of them with a schedule that was drawn', async () => {
+  const folder = join(CHECKOUT, 'traces');
+  const files = readdirSync(folder).filter((file) => file.endsWith('.trace'));
+  for (const file of files) await walk(join(folder, file), 4, { length: 80, reach: 200_000, memoryBudget: 2 ** 29 });
 });
 
 for (const harts of [1, 4]) {
