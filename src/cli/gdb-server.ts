@@ -6,6 +6,8 @@ import { GdbSession } from '../gdb/session.ts';
 import type { GdbTarget } from '../gdb/target.ts';
 
 export const LISTEN_DEFAULT = '127.0.0.1:1234';
+/** A client that comes while another is there waits so long: the other may be on its way out. */
+const GRACE_MS = 500;
 /** A client that does not read what it asked for is let go when so much waits for it. */
 const UNREAD_BYTES_MAX = 2 ** 26;
 
@@ -53,12 +55,22 @@ export function serveGdb(
   let failure: unknown = null;
 
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
-    if (client) {
-      say(`${peer} was sent away: another gdb is connected`);
-      socket.destroy();
-      return;
-    }
+    // What went wrong with a socket, 'close' follows.
+    socket.on('error', () => {});
+    if (client) setTimeout(() => (client ? sendAway(socket) : admit(socket)), GRACE_MS);
+    else admit(socket);
+  });
+
+  const peerOf = (socket: Socket) => `${socket.remoteAddress}:${socket.remotePort}`;
+
+  function sendAway(socket: Socket): void {
+    say(`${peerOf(socket)} was sent away: another gdb is connected`);
+    socket.destroy();
+  }
+
+  function admit(socket: Socket): void {
+    if (socket.destroyed) return;
+    const peer = peerOf(socket);
     client = socket;
     say(`${peer} is connected`);
     const connection = new GdbConnection(
@@ -79,15 +91,13 @@ export function serveGdb(
       (notify) => new GdbSession(target, notify),
     );
     socket.on('data', (bytes) => connection.receive(bytes));
-    // What went wrong with a socket, 'close' follows.
-    socket.on('error', () => {});
     socket.on('close', () => {
       connection.lost();
       client = null;
       say(`${peer} has left`);
       if (once) server.close();
     });
-  });
+  }
 
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenRefusal(option, listen, error)));

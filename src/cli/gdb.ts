@@ -26,12 +26,12 @@ export const gdbCommand = command(
     const listen = listenAt('--listen', args.listen);
     const position = parsePosition('--at', args.at, openTrace(args.trace));
     const session = await openSession(args.trace);
-    await session.seek(position);
-    const server = await serveGdb('--listen', listen, await TimelineTarget.open(session), say);
-    console.log(`gdb: target extended-remote ${addressText(server.address)}`);
-    const stop = () => server.close();
-    process.once('SIGINT', stop).once('SIGTERM', stop);
     try {
+      await session.seek(position);
+      const server = await serveGdb('--listen', listen, await TimelineTarget.open(session), say);
+      console.log(`gdb: target extended-remote ${addressText(server.address)}`);
+      const stop = () => server.close();
+      process.once('SIGINT', stop).once('SIGTERM', stop);
       await server.ended;
     } finally {
       await session.close();

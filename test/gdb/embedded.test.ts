@@ -246,3 +246,37 @@ test('monitor commands', async (t) => {
     assert.match(await gdb.run(`monitor ${wrong}`), why, wrong);
   }
 });
+
+test('a step does not end in the handler of an interrupt', async (t) => {
+  if (!needGdb(t)) return;
+  const { gdb, judge } = await start(t);
+  const rows = await gdb.run('monitor query interrupts 1,5,9 --limit 40');
+  const interrupts = [...rows.matchAll(/^ *([\d,]+) .* hart (\d) {2}pc 0x([0-9a-f]+) /gm)];
+  assert.ok(interrupts.length > 10, rows);
+  let handled = 0;
+  let moved = 0;
+  for (const [, at, hart, interrupted] of interrupts) {
+    await seek(gdb, Number(at.replaceAll(',', '')));
+    await gdb.run(`thread ${Number(hart) + 1}`);
+    const pc = await gdb.number('$pc');
+    assert.equal(pc.toString(16), interrupted);
+    const code = await gdb.run('x/i $pc');
+    // Where the next instruction is depends on nothing but its length.
+    if (!/\t(add|addi|mv|li|sd|ld|lw|sw|xor|and|mul|srli|slli)\t/.test(code)) continue;
+    const next = (await gdb.run('x/2i $pc')).trim().split('\n')[1].trim().split(/[ :]/)[0];
+    const { error } = await gdb.attempt('stepi');
+    if ((await gdb.number('$pc')) === (await gdb.number('$stvec'))) {
+      // The task that was interrupted never went on here: the step ends in the handler after all, where gdb cannot unwind.
+      assert.ok(error === null || /DWARF register number 64/.test(error), String(error));
+      moved++;
+      continue;
+    }
+    assert.equal(error, null);
+    assert.equal(await gdb.number('$pc'), BigInt(next), `${code} at ${at}`);
+    await compareRegisters(gdb, judge, `after ${at}`);
+    await gdb.run('reverse-stepi');
+    assert.equal(await gdb.number('$pc'), pc, `back at ${at}`);
+    handled++;
+  }
+  assert.ok(handled > moved && handled > 5, `${handled} interrupts came between two plain instructions`);
+});

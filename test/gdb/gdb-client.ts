@@ -70,6 +70,10 @@ export class Gdb {
         if (state === 'asked' || line.startsWith('^exit')) state = 'done';
       } else if (/^\*stopped/.test(line)) {
         state = 'done';
+      } else if (state === 'running' && /^&"/.test(line) && !/^&"warning/.test(line)) {
+        // Something went wrong while gdb looked at where the machine stopped: it says so, and not that it stopped.
+        error = unquote(line.slice(1).trim()).trim();
+        return true;
       }
       return (state === 'done' && line.startsWith('(gdb)')) || this.#ended;
     }, command);
