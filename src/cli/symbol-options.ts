@@ -1,6 +1,7 @@
 /** `--symbols`: symbol files as the command line names them, and what is told with their help. */
+import { existsSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
-import { type Frame, frames, SymbolFile, Symbols } from '../symbols/index.ts';
+import { debugFilePaths, type Frame, frames, isDebugFileOf, SymbolFile, Symbols } from '../symbols/index.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { hex } from './format.ts';
 import { hartMemory, hartRegisters } from './hart-view.ts';
@@ -12,22 +13,41 @@ export const symbolsOption = {
   describe: 'ELF file with symbols, moved so that it begins at the address; may be given more than once',
 } as const;
 
+/** Where distributions put debug information in files of its own. */
+const DEBUG_ROOTS = ['/usr/lib/debug'];
+
 /** Opens the files that `--symbols` names. */
 export function openSymbols(words: readonly string[]): Symbols {
   const symbols = new Symbols();
   for (const word of words) {
     const [, path, address] = /^(.*?)(?:@(0x[0-9a-f]+|\d+))?$/is.exec(word)!;
-    const file = openUserFile('--symbols', path);
-    const symbolFile = new SymbolFile({ name: path, bytes: file.bytes, read: file.read });
-    if (symbolFile.info.units.length === 0 && !symbolFile.symbols) {
+    const stripped = openSymbolFile(path);
+    const file = stripped.info.units.length > 0 ? stripped : (separate(stripped, path) ?? stripped);
+    if (file.info.units.length === 0 && !file.symbols) {
       throw new UserError(
         `--symbols ${path}: has neither debug information nor a symbol table; give an unstripped file`,
       );
     }
-    const bias = address === undefined ? 0n : BigInt(address) - symbolFile.elf.lowest;
-    symbols.add(symbolFile, { bias: BigInt.asUintN(64, bias) });
+    const bias = address === undefined ? 0n : BigInt(address) - stripped.elf.lowest;
+    symbols.add(file, { bias: BigInt.asUintN(64, bias) });
   }
   return symbols;
+}
+
+function openSymbolFile(path: string): SymbolFile {
+  const { bytes, read } = openUserFile('--symbols', path);
+  return new SymbolFile({ name: path, bytes, read });
+}
+
+/** The file with the debug information of a stripped one, if it is installed. */
+function separate({ elf, info }: SymbolFile, path: string): SymbolFile | null {
+  const paths = info.guard(() => debugFilePaths(elf, path, DEBUG_ROOTS), []);
+  for (const candidate of paths.filter((p) => existsSync(p))) {
+    const file = openSymbolFile(candidate);
+    if (isDebugFileOf(elf, file.elf.source)) return file;
+    console.error(`chronovisor: ${candidate}: is not the debug information of ${path}; it is left out`);
+  }
+  return null;
 }
 
 /** Frames shown of each stack. */

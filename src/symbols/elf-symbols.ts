@@ -147,6 +147,8 @@ export class ElfSymbols {
     if (type !== STT.NOTYPE && type !== STT.OBJECT && type !== STT.FUNC) return false;
     const index = this.#table.getUint16(i * SYMBOL_BYTES + 6, true);
     if (index === SHN_UNDEF || index >= SHN_LORESERVE) return false;
+    // Labels in debug sections have no place in memory.
+    if (!this.#elf.sections[index]?.allocated) return false;
     const name = this.#nameOffset(i);
     const first = this.#names[name];
     if (first === undefined || first === 0 || this.#names.indexOf(0, name) < 0) return false;

@@ -21,6 +21,7 @@ export { folderCache, type IndexCache } from './index-cache.ts';
 export type { MemoryReader, Registers } from './machine.ts';
 export type { NamedEntry, NameIndex, NameKind } from './name-index.ts';
 export { registerName, registerNumber } from './riscv.ts';
+export { debugFilePaths, isDebugFileOf } from './separate.ts';
 export { type CodeFrame, type SourceLocation, SymbolFile, type SymbolFileOptions } from './symbol-file.ts';
 export { inFile, inMemory, type Placement, type Symbolised, type SymbolModule, Symbols } from './symbols.ts';
 export * from './types.ts';

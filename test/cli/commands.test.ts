@@ -127,6 +127,32 @@ test('state shows registers, code and console at any position', async () => {
   assert.match(plain.harts[0].csrs.mstatus, /^0x/);
 });
 
+test('state shows functions, lines and stacks with --symbols', async () => {
+  const options = ['--at', '60%', '--symbols', EMBEDDED_KERNEL];
+  const text = await output('state', trace, ...options);
+  const stacks = text.split('\nbacktrace:\n').slice(1);
+  assert.equal(stacks.length, 2, 'one for each hart');
+  const frame =
+    /^ {2}#\d+ +0x[0-9a-f]{16} {2}\w+(\+0x[0-9a-f]+)? {2}guests\/embedded\/\w+\.[chS]:\d+( {2}\((inlined|interrupted)\))?$/;
+  for (const stack of stacks) {
+    const lines = stack.split('\n').filter((line) => line.startsWith('  #'));
+    assert.ok(lines.length >= 2);
+    for (const line of lines) assert.match(line, frame);
+  }
+  const { harts } = await json('state', trace, ...options);
+  assert.ok(harts[0].backtrace.length >= 2);
+  const [innermost] = harts[0].backtrace;
+  assert.equal(innermost.pc, harts[0].pc);
+  assert.match(innermost.location.path, /^guests\/embedded\//);
+  assert.ok(text.includes(`${innermost.function}+${innermost.offset}  `) || innermost.inlined);
+  // Moved elsewhere, nothing of it is where the code is.
+  const moved = await json('state', trace, '--at', '60%', '--symbols', `${EMBEDDED_KERNEL}@0x10000000`);
+  assert.equal(moved.harts[0].backtrace[0].function, '??');
+  const refused = await chronovisor('state', trace, '--symbols', trace);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /not an ELF file/);
+});
+
 test('dump prints every section, filtered, as text and as JSON', async () => {
   const all = await output('dump', trace);
   assert.match(all, /^ +\d+ input +console, device uart0, \d+ bytes "echo hello\\nwork 20\\npoweroff\\n"$/m);

@@ -87,7 +87,7 @@ test('names, types and values', async (t) => {
       `0x${[...file.symbols!.named('shape')][0].address.toString(16)} <shape>`,
       'outer::Base *',
     ],
-    'sizeof(shape)': ['32', 'unsigned long'],
+    'sizeof(shape)': ['24', 'unsigned long'],
   };
   for (const [text, [value, type]] of Object.entries(expressions)) {
     const found = evaluate(text, frame).value;
