@@ -1,5 +1,6 @@
 /** `record --until-failure`: the same guest again and again, until it fails; that run's trace is kept, and no other. */
 import { existsSync, renameSync, rmSync } from 'node:fs';
+import { constants } from 'node:os';
 import { UserError } from '../base/assert.ts';
 import { PANIC_TEXTS } from '../recorder/panic.ts';
 import type { FailureSigns } from '../recorder/session.ts';
@@ -8,6 +9,7 @@ import type { Options, Values } from './command-line.ts';
 import { bytes, count, plural } from './format.ts';
 import { SEED_MAX } from './machine-options.ts';
 import { checkOutput, type Outcome, type Output, performRun, planRun, type RunArguments } from './one-run.ts';
+import { SIGNALS } from './terminal.ts';
 
 const GROUP = 'Hunting';
 
@@ -66,6 +68,12 @@ export async function hunt(args: RunArguments, { runs, signs }: Hunt, output: Ou
   // Another file that somebody has there is replaced by a failing run only.
   const path = `${output.path}.run`;
   if (existsSync(path)) throw new UserError(`${path} exists: a hunt writes its runs there; move it away`);
+  // Within a run they are the terminal's; the file must go in between, too.
+  let signalled: number | null = null;
+  const onSignal = (signal: (typeof SIGNALS)[number]) => {
+    signalled = 128 + constants.signals[signal];
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
   try {
     for (let run = 1; run <= runs; run++) {
       const seed = firstSeed === null ? null : firstSeed + run - 1;
@@ -82,9 +90,9 @@ export async function hunt(args: RunArguments, { runs, signs }: Hunt, output: Ou
         exitCode: end.exitCode ?? null,
         failure,
       };
-      if (terminal.signalCode !== null) {
+      if (signalled !== null) {
         terminal.report({ event: 'end', ...facts, trace: null }, () => `interrupted in run ${run}; no run has failed`);
-        process.exitCode = terminal.signalCode;
+        process.exitCode = signalled;
         return;
       }
       const name = `run ${run} of ${count(runs)}${seed === null ? '' : `, chaos seed ${seed}`}`;
@@ -102,6 +110,7 @@ export async function hunt(args: RunArguments, { runs, signs }: Hunt, output: Ou
       return;
     }
   } finally {
+    for (const signal of SIGNALS) process.off(signal, onSignal);
     rmSync(path, { force: true });
   }
   throw new UserError(`no run of ${count(runs)} has failed; try more with --repeat, or other seeds with --chaos`);

@@ -36,7 +36,8 @@ const ERASE_LINE = '\r\x1b[K';
 const JSON_PERIOD_MS = 1000;
 /** Steps a second that a guest's timer ticks alone stay below. */
 const IDLE_BELOW = 500_000;
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Ask a run to end. */
+export const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export class Terminal {
   readonly #options: TerminalOptions;

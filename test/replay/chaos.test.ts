@@ -9,6 +9,7 @@ import { Replayer } from '../../src/replay/replayer.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
 import { digestOf, verify } from '../../src/replay/verify.ts';
 import { TraceReader } from '../../src/trace/index.ts';
+import { start, until } from '../cli/small.ts';
 import { chronovisor, EMBEDDED_KERNEL, lastWords, needGuest, scratch } from '../support/guests.ts';
 import { chaotic, debianShell, embeddedGuest, type Guest, record } from '../support/recording.ts';
 
@@ -190,4 +191,30 @@ test('signs of failure: a text, silence, waiting forever, an exit code', async (
   assert.equal(crash.code, 0, lastWords(crash));
   const verified = await chronovisor('verify', join(folder, 'signs.trace'));
   assert.equal(verified.code, 0, lastWords(verified));
+});
+
+test('a hunt that is interrupted leaves nothing behind', async (t) => {
+  const folder = scratch(t);
+  const script = join(folder, 'script');
+  writeFileSync(script, '> => work 60 1\\n\n> => poweroff\\n\n');
+  const machine = [
+    '--kernel',
+    EMBEDDED_KERNEL,
+    '--bios',
+    'none',
+    '--memory',
+    '16M',
+    '--harts',
+    '2',
+    '--script',
+    script,
+  ];
+  const hunting = ['--until-failure', '--repeat', '1000000', '--json', '-o', join(folder, 'hunt.trace')];
+  const child = start(['record', ...machine, ...hunting]);
+  await until('two runs', () => (child.stdout().match(/"event":"run"/g)?.length ?? 0) >= 2);
+  child.kill('SIGINT');
+  const { code, stdout } = await child.ended;
+  assert.equal(code, 130, stdout);
+  assert.match(stdout.trim().split('\n').at(-1) ?? '', /"event":"end".*"trace":null/);
+  assert.deepEqual(readdirSync(folder), ['script']);
 });

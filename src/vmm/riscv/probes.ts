@@ -75,7 +75,7 @@ export class HartProbes {
       if (!WATCHABLE_REGISTERS.includes(name)) {
         throw new UserError(`register '${name}' cannot be watched; those that can: ${WATCHABLE_REGISTERS.join(' ')}`);
       }
-      if (!(hart in Array(this.#cpu.harts).fill(0))) {
+      if (!Number.isInteger(hart) || hart < 0 || hart >= this.#cpu.harts) {
         throw new UserError(`there is no hart ${hart}; the machine has harts 0 to ${this.#cpu.harts - 1}`);
       }
     }
