@@ -88,6 +88,8 @@ const MEMORY_BYTES_MIN = 16 * 2 ** 20;
 
 export interface AssembledMachine {
   readonly machine: VirtMachine;
+  /** To be closed when the machine has run for the last time. */
+  readonly compiler: CompilerThread;
   readonly description: MachineDescription;
   readonly notes: TraceHeader['notes'];
   /** Memory that the kernel's file was read into, and that nobody needs any more. */
@@ -145,7 +147,8 @@ export function assembleMachine(
     description,
     wrapSource(source, () => machine),
   );
-  machine.cpu.jit.compiler = new CompilerThread();
+  const compiler = new CompilerThread();
+  machine.cpu.jit.compiler = compiler;
   bootVirt(machine, description, { bios, kernel, initrd }, source);
   const release = kernel && linuxRelease(kernel);
   const notes: TraceHeader['notes'] = [];
@@ -153,7 +156,7 @@ export function assembleMachine(
   if (args.seed !== undefined) notes.push(['seed', args.seed]);
   if (chaosSeed !== null) notes.push(['chaos seed', String(chaosSeed)]);
   const buffer = kernelFile?.bytes.buffer;
-  return { machine, description, notes, scratch: buffer instanceof SharedArrayBuffer ? buffer : null };
+  return { machine, compiler, description, notes, scratch: buffer instanceof SharedArrayBuffer ? buffer : null };
 }
 
 /** Random numbers from a seed as the command line gives it, or the host's. */

@@ -104,7 +104,7 @@ export async function performRun(
   const tracing = output ? await import('../trace/writer.ts') : null;
   const thread = tracing?.startWriterThread();
   let writer: TraceWriter | null = null;
-  const { machine, description, notes, scratch } = assembleMachine(args, (source, of) =>
+  const { machine, compiler, description, notes, scratch } = assembleMachine(args, (source, of) =>
     output
       ? recordedSource(
           source,
@@ -128,7 +128,12 @@ export async function performRun(
   }
   const recorder = writer ? new Recorder(machine, writer) : null;
   const living = { machine, recorder, console: description.console, clock: args.clock };
-  return conduct(living, args, plan, { ...how, path: output?.path });
+  try {
+    return await conduct(living, args, plan, { ...how, path: output?.path });
+  } finally {
+    // There may be a next run, with a machine and a compiler of its own.
+    await compiler.close();
+  }
 }
 
 /** A machine that is to live. */

@@ -10,6 +10,7 @@ import { type CompileReply, type CompileRequest, packPlan } from './protocol.ts'
 
 export class CompilerThread implements RegionCompiler {
   #started: MessagePort | null = null;
+  #worker: Worker | null = null;
 
   begin(plans: readonly RegionPlan[], counting: boolean): void {
     this.#port.postMessage({ plans: plans.map(packPlan), counting } satisfies CompileRequest);
@@ -26,8 +27,14 @@ export class CompilerThread implements RegionCompiler {
       worker.unref();
       port1.unref();
       this.#started = port1;
+      this.#worker = worker;
     }
     return this.#started;
+  }
+
+  /** Ends the thread: the machine will not run any more. */
+  async close(): Promise<void> {
+    await this.#worker?.terminate();
   }
 
   take(): CompiledRegions | null {
