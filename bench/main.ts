@@ -24,7 +24,8 @@ const EMBEDDED = fileURLToPath(new URL('../../guests/embedded/kernel.elf', impor
 const USAGE = `npm run bench -- [options] [guest...]
 
 Measures the guests whose names contain one of the words; all of them without any.
-'timeline TRACE...' measures moving through recorded traces instead, beside QEMU's reverse debugging where qemu-img is installed, too.
+'timeline [TRACE...]' measures moving through traces instead, or through recordings of the guests that work for minutes, beside QEMU's
+reverse debugging where qemu-img is installed, too.
 'symbols [FILE...]' measures loading symbol files: by default Debian's vmlinux and the embedded guest.
 
   --repeat N   runs of each kind; medians are shown [3]
@@ -49,17 +50,7 @@ if (args.help) {
   process.exit();
 }
 if (words[0] === 'timeline') {
-  const measured = [];
-  for (const path of words.slice(1)) {
-    measured.push(await benchTimeline(path));
-    console.log(`${timelineText(measured[measured.length - 1])}\n`);
-  }
-  const booting = readVersions(debianCache())
-    ? benchGuests(debianCache()).find(({ name }) => name === 'boot-1')
-    : undefined;
-  const qemu = args['no-qemu'] || !booting ? null : await benchQemuReverse(booting);
-  if (qemu) console.log(qemuReverseText(qemu));
-  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify({ measured, qemu }, null, 2)}\n`);
+  await timelines(words.slice(1));
   process.exit();
 }
 if (words[0] === 'symbols') {
@@ -135,4 +126,25 @@ if (args.json !== undefined) {
 
 async function versionOfQemu(): Promise<string> {
   return (await measure('qemu-system-riscv64', ['--version'])).stdout.split('\n')[0];
+}
+
+/** Traces that exist, or recordings of the guests that work for long. */
+async function timelines(paths: readonly string[]): Promise<void> {
+  const recorded = mkdtempSync(join(tmpdir(), 'chronovisor-bench-'));
+  const debian = readVersions(debianCache()) ? benchGuests(debianCache()) : [];
+  const measured = [];
+  try {
+    const own = paths.length > 0 ? [] : debian.filter(({ long }) => long);
+    for (const guest of own) await sample(guest, 'record', recorded);
+    for (const path of [...paths, ...own.map(({ name }) => join(recorded, `${name}.trace`))]) {
+      measured.push(await benchTimeline(path));
+      console.log(`${timelineText(measured[measured.length - 1])}\n`);
+    }
+  } finally {
+    rmSync(recorded, { recursive: true, force: true });
+  }
+  const booting = debian.find(({ name }) => name === 'boot-1');
+  const qemu = args['no-qemu'] || !booting ? null : await benchQemuReverse(booting);
+  if (qemu) console.log(qemuReverseText(qemu));
+  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify({ measured, qemu }, null, 2)}\n`);
 }

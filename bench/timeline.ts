@@ -64,8 +64,8 @@ export async function benchTimeline(path: string): Promise<TimelineResult> {
   for (let i = 0; i < OPENS; i++) {
     opens.push(
       await timed(async () => {
-        const session = await openSession(path);
-        const { hart } = await session.seek((await session.info()).end);
+        const session = await openSession(path, { at: 'end' });
+        const { hart } = await session.where();
         await session.registers(hart);
         await session.close();
       }),

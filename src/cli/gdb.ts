@@ -25,9 +25,8 @@ export const gdbCommand = command(
   async (args) => {
     const listen = listenAt('--listen', args.listen);
     const position = parsePosition('--at', args.at, openTrace(args.trace));
-    const session = await openSession(args.trace);
+    const session = await openSession(args.trace, { at: position });
     try {
-      await session.seek(position);
       const server = await serveGdb('--listen', listen, await TimelineTarget.open(session), say);
       console.log(`gdb: target extended-remote ${addressText(server.address)}`);
       const stop = () => server.close();

@@ -43,6 +43,8 @@ export interface EngineOptions {
   readonly memoryBudget: number;
   /** Threads that search. */
   readonly workers: number;
+  /** Position to begin at; 0 without it. */
+  readonly at?: number | 'end';
 }
 
 /** What a running request is told, and tells. */
@@ -76,12 +78,12 @@ export class Engine {
   #breathed = performance.now();
   #last: StopEvent | null = null;
 
-  constructor(trace: TraceReader, path: string, { memoryBudget, workers }: EngineOptions) {
+  constructor(trace: TraceReader, path: string, { memoryBudget, workers, at = 0 }: EngineOptions) {
     this.#trace = trace;
     this.#path = path;
     // A quarter is left to code and to what JavaScript needs; a searching thread keeps few states, the timeline many.
     const share = (memoryBudget * 3) / 8;
-    this.timeline = new Timeline(trace, { memoryBudget: share });
+    this.timeline = new Timeline(trace, { memoryBudget: share, at: at === 'end' ? trace.replayableTo : at });
     // Whoever seeks waits for this machine alone; the searching threads have all cores busy as it is.
     this.timeline.machine.cpu.jit.compiler = new CompilerThread();
     this.#pool = new Pool({ path, size: workers, memoryBudget: share / workers });

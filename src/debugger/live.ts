@@ -39,7 +39,7 @@ class LiveSession extends ThreadSession {
   #over = false;
 
   constructor(live: LiveMachine, options: OpenOptions) {
-    super(startEngine(live.path, options));
+    super(startEngine(live.path, { ...options, at: 'end' }));
     this.#live = live;
   }
 

@@ -1,7 +1,7 @@
 /** Opens a trace as a session: its engine runs in a thread of its own, and this side asks. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { Divergence, UserError } from '../base/assert.ts';
+import { errorOf } from '../replay/pool.ts';
 import { MEMORY_BUDGET_DEFAULT } from '../replay/timeline.ts';
 import type { EngineStart, FromEngine, ToEngine } from './protocol.ts';
 import type {
@@ -30,9 +30,11 @@ export interface OpenOptions {
   readonly memoryBudget?: number;
   /** Threads that search; as many as the host has cores without it. */
   readonly workers?: number;
+  /** Position to begin at: quicker than to begin at 0, as without it, and to go there. */
+  readonly at?: number | 'end';
 }
 
-/** A trace of a path, at its first position. A `UserError` says why it cannot be opened. */
+/** A trace of a path. A `UserError` says why it cannot be opened. */
 export async function openSession(path: string, options: OpenOptions = {}): Promise<DebugSession> {
   const session = new ThreadSession(startEngine(path, options));
   await session.ready;
@@ -46,6 +48,7 @@ export function startEngine(path: string, options: OpenOptions = {}): Worker {
     options: {
       memoryBudget: options.memoryBudget ?? MEMORY_BUDGET_DEFAULT,
       workers: options.workers ?? availableParallelism(),
+      at: options.at ?? 0,
     },
   };
   return new Worker(new URL('./engine-worker.js', import.meta.url), { workerData });
@@ -204,9 +207,3 @@ export class ThreadSession implements DebugSession {
 }
 
 type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
-
-function errorOf({ name, message }: { readonly name: string; readonly message: string }): Error {
-  if (name === 'UserError') return new UserError(message);
-  if (name === 'Divergence') return new Divergence(0, message);
-  return new Error(message);
-}

@@ -1,6 +1,6 @@
 /** Worker threads that replay stretches of one trace side by side, each with a machine of its own. */
 import { Worker } from 'node:worker_threads';
-import { UserError } from '../base/assert.ts';
+import { Divergence, UserError } from '../base/assert.ts';
 import type { ScanRequest, ScanResult } from './scan.ts';
 
 export interface PoolOptions {
@@ -18,7 +18,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: 'at'; readonly id: number; readonly position: number }
   | { readonly kind: 'done'; readonly id: number; readonly result: ScanResult | null }
-  | { readonly kind: 'failed'; readonly id: number; readonly message: string; readonly user: boolean };
+  | { readonly kind: 'failed'; readonly id: number; readonly name: string; readonly message: string };
 
 /** A stretch that is being looked through, or waits for it. */
 export interface Job {
@@ -119,7 +119,7 @@ export class Pool {
     }
     thread.job = null;
     if (message.kind === 'done') job.resolve(message.result);
-    else job.reject(message.user ? new UserError(message.message) : new Error(message.message));
+    else job.reject(errorOf(message));
     this.#next();
   }
 
@@ -136,4 +136,10 @@ export class Pool {
     if (thread) thread.worker.postMessage(message);
     job.resolve(null);
   }
+}
+
+/** An error that came from another thread by its name and message. */
+export function errorOf({ name, message }: { readonly name: string; readonly message: string }): Error {
+  if (name === 'UserError') return new UserError(message);
+  return name === 'Divergence' ? new Divergence(0, message) : new Error(message);
 }

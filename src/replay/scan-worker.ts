@@ -1,6 +1,6 @@
 /** A thread of the pool: replays the stretches that it is given, and looks between spells whether it is still wanted. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert, UserError } from '../base/assert.ts';
+import { assert } from '../base/assert.ts';
 import { TraceReader } from '../trace/index.ts';
 import { scanCalls } from './calls.ts';
 import type { FromWorker, PoolOptions, ToWorker } from './pool.ts';
@@ -41,6 +41,6 @@ port.on('message', (message: ToWorker) => {
   const { id } = message;
   work(id, message.request).then(
     (result) => send({ kind: 'done', id, result }),
-    (error) => send({ kind: 'failed', id, message: error.message, user: error instanceof UserError }),
+    (error) => send({ kind: 'failed', id, name: error.name, message: error.message }),
   );
 });
