@@ -71,6 +71,7 @@ export class Engine {
   #trace: TraceReader;
   readonly #path: string;
   readonly #pool: Pool;
+  readonly #compiler = new CompilerThread();
   readonly #bookmarks: Bookmarks;
   readonly #stops = new Map<number, { spec: StopSpec; enabled: boolean; hits: number }>();
   #nextStop = 1;
@@ -85,13 +86,14 @@ export class Engine {
     const share = (memoryBudget * 3) / 8;
     this.timeline = new Timeline(trace, { memoryBudget: share, at: at === 'end' ? trace.replayableTo : at });
     // Whoever seeks waits for this machine alone; the searching threads have all cores busy as it is.
-    this.timeline.machine.cpu.jit.compiler = new CompilerThread();
+    this.timeline.machine.cpu.jit.compiler = this.#compiler;
     this.#pool = new Pool({ path, size: workers, memoryBudget: share / workers });
     this.#bookmarks = new Bookmarks(path);
   }
 
-  close(): Promise<void> {
-    return this.#pool.close();
+  async close(): Promise<void> {
+    await this.#pool.close();
+    await this.#compiler.close();
   }
 
   info(): SessionInfo {

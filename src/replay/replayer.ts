@@ -136,6 +136,7 @@ export class Replayer {
     const taken = this.#inputsTaken;
     this.trace = trace;
     this.end = trace.replayableTo;
+    this.machine.reset = resetStateOf(trace);
     this.#inputsFrom(taken);
   }
 
