@@ -72,7 +72,6 @@ class Scan {
 
   /** C++, Rust and type units: names depend on what is around an entry. */
   #tree(unit: Unit): void {
-    if (unit.section === '.debug_types') return;
     const { tree, abbrevs } = unit;
     for (let i = 1; i < tree.count; ) {
       const kind = KINDS[abbrevs.tags[tree.abbrevs[i]]];
@@ -82,7 +81,7 @@ class Scan {
       if (kind && !die.has(DW_AT.declaration) && !die.has(DW_AT.abstract_origin)) {
         const isMember = kind === 'variable' && !die.has(DW_AT.location) && !die.has(DW_AT.const_value);
         const name = isMember ? undefined : qualifiedName(die);
-        if (name !== undefined) this.#builder.add(this.#builder.intern(name), kind, die.offset);
+        if (name !== undefined) this.#builder.add(this.#builder.intern(name), kind, this.#info.offsetOf(die));
       }
       i = inside ? i + 1 : tree.ends[i];
     }

@@ -14,7 +14,7 @@ export interface NamedEntry {
   /** With namespaces and classes. */
   readonly name: string;
   readonly kind: NameKind;
-  /** Offset of the entry in `.debug_info`. */
+  /** Offset by which `DebugInfo.die` finds the entry. */
   readonly offset: number;
 }
 
@@ -22,7 +22,7 @@ export interface NamedEntry {
 export interface NameArrays {
   /** Names, each with a zero behind it. */
   readonly text: Uint8Array;
-  /** For each entry where its name begins, its kind, and its offset in `.debug_info`. */
+  /** For each entry where its name begins, its kind, and the offset by which `DebugInfo.die` finds it. */
   readonly names: Uint32Array;
   readonly kinds: Uint8Array;
   readonly offsets: Uint32Array;

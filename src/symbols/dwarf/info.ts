@@ -24,6 +24,7 @@ export class DebugInfo {
   /** Units with data in memory, the one used last at the end. */
   readonly #held = new Map<Unit, number>();
   #heldBytes = 0;
+  #typesBase: number | null = null;
   #usedLast: Unit | null = null;
 
   constructor(elf: ElfFile) {
@@ -98,10 +99,28 @@ export class DebugInfo {
     return unit;
   }
 
-  /** The entry at an offset of `.debug_info`. */
+  /** The entry at an offset of `.debug_info`, or of `.debug_types` taken to stand behind it. */
   die(offset: number): Die {
-    const unit = this.unitAt(offset);
-    return unit.dieAt(offset - unit.offset);
+    const { typesBase } = this;
+    if (offset < typesBase) {
+      const unit = this.unitAt(offset);
+      return unit.dieAt(offset - unit.offset);
+    }
+    const at = offset - typesBase;
+    const unit = this.units.find((u) => u.section === '.debug_types' && at >= u.offset && at < u.end);
+    if (!unit) throw new SymbolError(this.name, '.debug_types', at, 'no unit there');
+    return unit.dieAt(at - unit.offset);
+  }
+
+  /** The offset by which `die` finds an entry. */
+  offsetOf(die: Die): number {
+    return die.unit.section === '.debug_types' ? this.typesBase + die.offset : die.offset;
+  }
+
+  /** Where `.debug_types` begins if it is taken to stand behind `.debug_info`. */
+  get typesBase(): number {
+    this.#typesBase ??= this.elf.section('.debug_info')?.bytes ?? 0;
+    return this.#typesBase;
   }
 
   /** The type that a type unit describes (DWARF 5, 7.32). */
