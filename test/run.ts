@@ -18,6 +18,8 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(' ')}`);
   process.exit(1);
 }
-// Each file is a process of its own; guests that boot need a core each.
-const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=2', ...files], { stdio: 'inherit' });
+// Each file is a process of its own; guests that boot need a core each. Options of V8 that this one was given go on to all.
+const { status } = spawnSync(process.execPath, [...process.execArgv, '--test', '--test-concurrency=2', ...files], {
+  stdio: 'inherit',
+});
 process.exit(status ?? 1);

@@ -6,6 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import { UserError } from '../base/assert.ts';
 import { Random } from '../base/random.ts';
 import { CompilerThread } from '../compiler/thread.ts';
+import { applyTuning } from '../compiler/tuning.ts';
 import { Chaos } from '../recorder/chaos.ts';
 import type { MachineDescription, TraceHeader } from '../trace/index.ts';
 import { type InputSource, TURN_STEPS_MAX } from '../vmm/inputs.ts';
@@ -149,6 +150,7 @@ export function assembleMachine(
   );
   const compiler = new CompilerThread();
   machine.cpu.jit.compiler = compiler;
+  applyTuning(machine);
   bootVirt(machine, description, { bios, kernel, initrd }, source);
   const release = kernel && linuxRelease(kernel);
   const notes: TraceHeader['notes'] = [];

@@ -3,6 +3,7 @@
  * moves forward; to go elsewhere it starts from a checkpoint.
  */
 import { assert, Divergence, UserError } from '../base/assert.ts';
+import { applyTuning } from '../compiler/tuning.ts';
 import { ABSENT, type CheckpointInfo, type TimedInput, type TraceReader } from '../trace/index.ts';
 import type { InputSource, PulledInput, PushedInput } from '../vmm/inputs.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
@@ -79,6 +80,7 @@ export class Replayer {
       },
     };
     this.machine = buildVirt({ ...trace.header.machine, rtcOffsetNs: trace.header.machine.rtcOffsetNs }, source);
+    applyTuning(this.machine);
     this.#refs = new Int32Array(this.machine.pages.count).fill(ABSENT);
     this.machine.reset = resetStateOf(trace);
     this.check(position);

@@ -42,10 +42,13 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** Those that this process was given, without the test runner's. */
+const V8_OPTIONS = process.execArgv.filter((option) => !option.startsWith('--test'));
+
 /** Runs the command line to its end. */
 export function chronovisor(...args: readonly string[]): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [...V8_OPTIONS, MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
