@@ -181,6 +181,44 @@ loop_for_copy:
   });
 }
 
+test('a translation that the first page of a loop has dropped is looked up again', () => {
+  const second = (counter: string, loop: string) => `
+    addi  ${counter}, ${counter}, 1
+    j     ${loop}`;
+  const registers = agree(
+    `
+    ${OPEN}
+    la    s1, level0
+    la    s2, second
+    ${enterSupervisor('loop')}
+    .page
+    .page-end 48
+loop:
+    addi  a0, a0, 1
+    andi  t0, a0, 7
+    bnez  t0, on
+    ld    t2, 16(s1)
+    ld    t3, 24(s1)
+    sd    t3, 16(s1)
+    sd    t2, 24(s1)
+    sfence.vma s2, zero
+on:
+    addi  a1, a1, 1
+    addi  a2, a2, 1
+    addi  a5, a5, 1
+    addi  a6, a6, 1
+second:
+    ${second('a3', 'loop')}
+    .page-end 48
+loop_for_copy:
+    .skip 48
+    ${second('a4', 'loop_for_copy')}
+    ${identity()}`,
+    ['page'],
+  );
+  for (const name of ['x13', 'x14']) assert.ok(values(registers, name).size > 20, name);
+});
+
 for (const harts of [1, 2]) {
   test(`a loop over two pages notices that the second is rewritten, by ${harts === 1 ? 'itself' : 'another hart'}`, () => {
     const registers = agree(
