@@ -27,9 +27,42 @@ export interface BenchGuest {
   readonly long: boolean;
 }
 
-/** `cache` is the folder with Debian's kernel, or null where there is none: then the embedded guest alone is measured. */
+/** `cache` is the folder with Debian's kernel, or null where there is none: then only those of the checkout are measured. */
 export function benchGuests(cache: string | null): BenchGuest[] {
-  return [embedded(1), embedded(4), ...(cache === null ? [] : [1, 4].flatMap((harts) => debian(cache, harts)))];
+  return [
+    ...WORKLOADS.flatMap(workload),
+    embedded(1),
+    embedded(4),
+    ...(cache === null ? [] : [1, 4].flatMap((harts) => debian(cache, harts))),
+  ];
+}
+
+/** Programs on the bare machine that do one kind of work each: see guests/bench. */
+const WORKLOADS = [
+  ['sort', 'quicksort of random words'],
+  ['matrix', 'products of matrices of integers and of doubles'],
+  ['mix', 'linked lists, a state machine, a checksum bit by bit'],
+  ['copy', 'memory copied in long and short pieces'],
+  ['chase', 'pointers followed in random order'],
+  ['double', 'bodies that attract each other, in double precision'],
+  ['sha256', 'SHA-256'],
+  ['parallel', 'sorting on all harts'],
+] as const;
+
+function workload([name, what]: (typeof WORKLOADS)[number]): BenchGuest[] {
+  return (name === 'parallel' ? [1, 4] : [1]).map((harts) => ({
+    name: `${name}-${harts}`,
+    what,
+    harts,
+    memoryMiB: 64,
+    bios: 'none',
+    kernel: join(CHECKOUT, `guests/bench/${name}.elf`),
+    initrd: null,
+    append: '',
+    script: [],
+    proof: `bench ${name} done`,
+    long: false,
+  }));
 }
 
 function embedded(harts: number): BenchGuest {

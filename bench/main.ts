@@ -67,7 +67,7 @@ if (words[0] === 'symbols') {
 const repeat = parseWhole('--repeat', args.repeat, 1, 1000);
 
 const cache = readVersions(debianCache()) ? debianCache() : null;
-if (cache === null) console.log('no Debian guest (npm run debian brings it): the embedded guest only\n');
+if (cache === null) console.log('no Debian guest (npm run debian brings it): only the guests of the checkout\n');
 const guests = benchGuests(cache)
   .filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
   .filter(({ long }) => args.long || !long);

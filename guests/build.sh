@@ -14,7 +14,7 @@ c="-std=gnu11 -Og -fno-omit-frame-pointer -ffreestanding -fno-pic -fno-stack-pro
    -fno-asynchronous-unwind-tables -msmall-data-limit=0 -Wall -Wextra -Werror"
 link='-nostdlib -static -no-pie -Wl,--no-warn-rwx-segments -Wl,-z,max-page-size=4096'
 
-mkdir -p "$out/embedded" "$out/tests"
+mkdir -p "$out/embedded" "$out/tests" "$out/bench"
 
 kernel_objects=
 for source in guests/embedded/*.S guests/embedded/*.c; do
@@ -39,4 +39,17 @@ for source in guests/tests/*.S; do
     "${cross}gcc" $common $debug -c "$source" -o "$objects/$name.o"
     # shellcheck disable=SC2086
     "${cross}gcc" $common $link -Wl,--build-id=none -T guests/tests/test.ld "$objects/$name.o" -o "$out/tests/$name.elf"
+done
+
+# Optimised as programs are that people measure; without debug information.
+for source in guests/bench/*.c; do
+    name=$(basename "$source" .c)
+    [ "$name" = main ] && continue
+    for part in start.S main.c "$name.c"; do
+        # shellcheck disable=SC2086
+        "${cross}gcc" $common $c -O2 -fno-math-errno -fno-tree-loop-distribute-patterns -fomit-frame-pointer -c "guests/bench/$part" -o "$objects/bench-${part%.*}.o"
+    done
+    # shellcheck disable=SC2086
+    "${cross}gcc" $common $link -Wl,--build-id=none -Wl,-s -T guests/bench/bench.ld "$objects/bench-start.o" "$objects/bench-main.o" \
+        "$objects/bench-$name.o" -lgcc -o "$out/bench/$name.elf"
 done

@@ -1,6 +1,6 @@
 /** The committed guests are what their sources say. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -10,7 +10,11 @@ import { needTool } from '../support/tools.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
 const GUESTS = join(CHECKOUT, 'guests');
-const ELFS = ['embedded/kernel.elf', 'tests/exit.elf', 'tests/poweroff.elf'];
+const BENCH = readdirSync(join(GUESTS, 'bench')).filter((file) => file.endsWith('.elf'));
+const ELFS = [
+  ...['embedded/kernel.elf', 'tests/exit.elf', 'tests/poweroff.elf'],
+  ...BENCH.map((file) => `bench/${file}`),
+];
 const COMPILER = 'embedded/kernel.elf.compiler';
 
 /** Another version of the compiler makes other code, but not much more or less of it. */
