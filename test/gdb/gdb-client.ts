@@ -70,7 +70,7 @@ export class Gdb {
         if (state === 'asked' || line.startsWith('^exit')) state = 'done';
       } else if (/^\*stopped/.test(line)) {
         state = 'done';
-      } else if (state === 'running' && /^&"/.test(line) && !/^&"warning/.test(line)) {
+      } else if (state === 'running' && /^&"(Unable to|Cannot access)/.test(line)) {
         // Something went wrong while gdb looked at where the machine stopped: it says so, and not that it stopped.
         error = unquote(line.slice(1).trim()).trim();
         return true;
