@@ -51,9 +51,9 @@ export function debugLive(option: string, text: string): (live: LiveMachine) => 
   const listen = listenAt(option, text);
   return async (live) => {
     const session = await openLive(live);
-    const server = await serveGdb(option, listen, await TimelineTarget.open(session), say, true);
-    say(`gdb: target extended-remote ${addressText(server.address)}`);
     try {
+      const server = await serveGdb(option, listen, await TimelineTarget.open(session), say, true);
+      say(`gdb: target extended-remote ${addressText(server.address)}`);
       await server.ended;
     } finally {
       await session.close();

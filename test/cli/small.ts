@@ -30,6 +30,8 @@ export interface Child {
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string }>;
   /** What has come on standard output so far. */
   readonly stdout: () => string;
+  /** And on standard error. */
+  readonly stderr: () => string;
 }
 
 /** Starts the command line and leaves it running. */
@@ -54,7 +56,13 @@ export function start(args: readonly string[], options: { limitKiB?: number } = 
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
-  return { kill: (signal) => child.kill(signal), stdin: child.stdin, ended, stdout: () => stdout };
+  return {
+    kill: (signal) => child.kill(signal),
+    stdin: child.stdin,
+    ended,
+    stdout: () => stdout,
+    stderr: () => stderr,
+  };
 }
 
 /** Waits until something is so, however long the machine takes. */
