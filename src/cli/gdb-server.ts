@@ -81,7 +81,8 @@ export function serveGdb(
         },
         close: (reason) => {
           if (reason) say(`${peer}: ${reason}`);
-          socket.end();
+          // A gdb in extended mode would keep its end open after it has detached.
+          socket.destroySoon();
         },
         failed: (error) => {
           failure = error;
