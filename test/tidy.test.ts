@@ -18,7 +18,8 @@ const LAYERS: Record<string, readonly string[]> = {
   symbols: ['base'],
   debugger: ['base', 'vmm', 'compiler', 'trace', 'recorder', 'replay'],
   gdb: ['base', 'debugger'],
-  cli: ['base', 'vmm', 'compiler', 'trace', 'recorder', 'replay', 'debugger', 'symbols', 'gdb'],
+  dap: ['base', 'debugger', 'symbols'],
+  cli: ['base', 'vmm', 'compiler', 'trace', 'recorder', 'replay', 'debugger', 'symbols', 'gdb', 'dap'],
 };
 
 interface Source {

@@ -120,7 +120,8 @@ export function serveGdb(
   });
 }
 
-function listenRefusal(option: string, listen: Address, error: NodeJS.ErrnoException): UserError {
+/** Why nothing can listen at an address. */
+export function listenRefusal(option: string, listen: Address, error: NodeJS.ErrnoException): UserError {
   const reasons: Record<string, string> = {
     EADDRINUSE: 'something else listens there; choose another port, or 0 for any that is free',
     EACCES: 'permission denied; ports below 1024 are reserved',

@@ -43,6 +43,10 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     describe: 'serve a trace to gdb, forward and back',
     load: async () => (await import('./gdb.ts')).gdbCommand,
   },
+  dap: {
+    describe: 'debug adapter: recorded traces in editors that speak the Debug Adapter Protocol',
+    load: async () => (await import('./dap.ts')).dapCommand,
+  },
   diff: {
     describe: 'find the first position at which two recordings differ, and in what (exit code 1 if they do)',
     load: async () => (await import('./diff.ts')).diffCommand,

@@ -1,7 +1,15 @@
 /** `--symbols`: symbol files as the command line names them, and what is told with their help. */
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
-import { debugFilePaths, type Frame, frames, isDebugFileOf, SymbolFile, Symbols } from '../symbols/index.ts';
+import {
+  debugFilePaths,
+  type Frame,
+  frames,
+  type IndexCache,
+  isDebugFileOf,
+  SymbolFile,
+  Symbols,
+} from '../symbols/index.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { hex } from './format.ts';
 import { hartMemory, hartRegisters } from './hart-view.ts';
@@ -16,16 +24,17 @@ export const symbolsOption = {
 /** Where distributions put debug information in files of its own. */
 const DEBUG_ROOTS = ['/usr/lib/debug'];
 
-/** Opens the files that `--symbols` names. */
-export function openSymbols(words: readonly string[]): Symbols {
+/** Opens symbol files. `option` is what named them: `--symbols` on the command line. */
+export function openSymbols(words: readonly string[], option = '--symbols', cache?: IndexCache): Symbols {
+  const open = (path: string) => openSymbolFile(path, option, cache);
   const symbols = new Symbols();
   for (const word of words) {
     const [, path, address] = /^(.*?)(?:@(0x[0-9a-f]+|\d+))?$/is.exec(word)!;
-    const stripped = openSymbolFile(path);
-    const file = stripped.info.units.length > 0 ? stripped : (separate(stripped, path) ?? stripped);
+    const stripped = open(path);
+    const file = stripped.info.units.length > 0 ? stripped : (separate(stripped, path, open) ?? stripped);
     if (file.info.units.length === 0 && !file.symbols) {
       throw new UserError(
-        `--symbols ${path}: has neither debug information nor a symbol table; give an unstripped file`,
+        `${option} ${path}: has neither debug information nor a symbol table; give an unstripped file`,
       );
     }
     const bias = address === undefined ? 0n : BigInt(address) - stripped.elf.lowest;
@@ -34,16 +43,16 @@ export function openSymbols(words: readonly string[]): Symbols {
   return symbols;
 }
 
-function openSymbolFile(path: string): SymbolFile {
-  const { bytes, read } = openUserFile('--symbols', path);
-  return new SymbolFile({ name: path, bytes, read });
+function openSymbolFile(path: string, option: string, cache: IndexCache | undefined): SymbolFile {
+  const { bytes, read } = openUserFile(option, path);
+  return new SymbolFile({ name: path, bytes, read }, cache ? { cache } : {});
 }
 
 /** The file with the debug information of a stripped one, if it is installed. */
-function separate({ elf, info }: SymbolFile, path: string): SymbolFile | null {
+function separate({ elf, info }: SymbolFile, path: string, open: (path: string) => SymbolFile): SymbolFile | null {
   const paths = info.guard(() => debugFilePaths(elf, path, DEBUG_ROOTS), []);
   for (const candidate of paths.filter((p) => existsSync(p))) {
-    const file = openSymbolFile(candidate);
+    const file = open(candidate);
     if (isDebugFileOf(elf, file.elf.source)) return file;
     console.error(`chronovisor: ${candidate}: is not the debug information of ${path}; it is left out`);
   }

@@ -1,0 +1,501 @@
+/**
+ * The Debug Adapter Protocol on a session and its symbols: requests in, answers and events out. It knows no streams. Threads are harts; a thread's number is
+ * the hart's plus one.
+ */
+import { Divergence, UserError } from '../base/assert.ts';
+import type { Control, Direction, Hit } from '../debugger/session.ts';
+import { lineLocations } from '../symbols/index.ts';
+import { Arguments } from './arguments.ts';
+import type { Wanted } from './breakpoints.ts';
+import { CAPABILITIES } from './capabilities.ts';
+import { type Console, parsePlace, runCommand } from './commands.ts';
+import { completions } from './completions.ts';
+import { Debuggee } from './debuggee.ts';
+import * as look from './look.ts';
+import type { FrameReference } from './moment.ts';
+import {
+  dataPoints,
+  exceptionPoints,
+  functionPoints,
+  instructionPoints,
+  listingPoints,
+  sourcePoints,
+} from './points.ts';
+import { progressOf } from './progress.ts';
+import type { Answer, Host, Tell } from './protocol.ts';
+import { type Arrival, run, type StepKind, step, stepOut, type Traveller } from './travel.ts';
+import { watchedBy } from './variables.ts';
+
+/** One request at work. */
+interface Task {
+  readonly signal: AbortSignal;
+  /** To be done when the client has the answer. */
+  afterwards: (() => void) | undefined;
+}
+
+type Handler = (args: Arguments, task: Task) => Promise<object | undefined> | object | undefined;
+
+/** A movement under way. */
+interface Motion {
+  abort: AbortController;
+  readonly done: Promise<void>;
+  /** What is waiting for the machine to stand for a moment; then it goes on. */
+  readonly interludes: (() => Promise<void>)[];
+  /** Whether it can be interrupted and begun again and be the same. */
+  readonly resumable: boolean;
+  paused: boolean;
+}
+
+type Work = (traveller: Traveller) => Promise<Arrival>;
+
+const PAST = 'a recorded trace cannot be changed; chronovisor branch makes a machine that lives on from any position';
+const NO_LAUNCH =
+  'this adapter opens recorded traces: use "request": "attach" with "trace"; chronovisor record makes one';
+const PANIC = [{ kind: 'panic' }] as const;
+
+export class Adapter {
+  readonly #host: Host;
+  readonly #tell: Tell;
+  #debuggee: Debuggee | null = null;
+  /** Where the trace is entered, once the client has set its breakpoints. */
+  #entry = 'panic';
+  #motion: Motion | null = null;
+  /** The hit that the machine stands at, if it is a trap or a panic. */
+  #exception: Hit | null = null;
+  readonly #tasks = new Map<number, AbortController>();
+  readonly #progress = new Map<string, AbortController>();
+  #progressCount = 0;
+  /** Breakpoints are set one group after the other. */
+  #setting: Promise<unknown> = Promise.resolve();
+
+  constructor(host: Host, tell: Tell) {
+    this.#host = host;
+    this.#tell = tell;
+  }
+
+  /** Answers a request; never throws. `seq` is its number, by which it can be cancelled. */
+  async answer(seq: number, command: string, values: unknown): Promise<Answer> {
+    const abort = new AbortController();
+    const task: Task = { signal: abort.signal, afterwards: undefined };
+    this.#tasks.set(seq, abort);
+    try {
+      const handler = Object.hasOwn(this.#handlers, command) ? this.#handlers[command] : undefined;
+      if (!handler) throw new UserError(`'${command}' is not supported`);
+      const body = await handler(new Arguments(values, command), task);
+      return { success: true, body, ...(task.afterwards ? { afterwards: task.afterwards } : {}) };
+    } catch (error) {
+      return { success: false, message: messageOf(error) };
+    } finally {
+      this.#tasks.delete(seq);
+    }
+  }
+
+  /** Ends everything; the adapter can be thrown away. */
+  async close(): Promise<void> {
+    const debuggee = this.#debuggee;
+    this.#debuggee = null;
+    for (const abort of [...this.#tasks.values(), ...this.#progress.values()]) abort.abort();
+    this.#motion?.abort.abort();
+    await this.#motion?.done;
+    await debuggee?.session.close();
+  }
+
+  get #open(): Debuggee {
+    if (!this.#debuggee) throw new UserError('no trace is open: attach comes first');
+    return this.#debuggee;
+  }
+
+  /** The frame that a request is about; that of the machine's last step without one. */
+  #frame(args: Arguments): FrameReference {
+    const { variables } = this.#open;
+    const { hart } = variables.now.event;
+    return args.has('frameId') ? variables.frameOf(args.whole('frameId')) : { hart, index: 0 };
+  }
+
+  #hart(args: Arguments): number {
+    const hart = args.whole('threadId', undefined, 1) - 1;
+    const { harts } = this.#open.variables.now;
+    if (hart >= harts.length) throw new UserError(`there is no thread ${hart + 1}`);
+    return hart;
+  }
+
+  readonly #handlers: Readonly<Record<string, Handler>> = {
+    initialize: (args) => {
+      if (args.has('linesStartAt1') && !args.flag('linesStartAt1')) throw new UserError('lines must start at 1');
+      if (args.text('pathFormat', 'path') !== 'path') throw new UserError('paths must be plain paths, not URIs');
+      return CAPABILITIES;
+    },
+    launch: () => {
+      throw new UserError(NO_LAUNCH);
+    },
+    attach: (args, task) => this.#attach(args, task),
+    configurationDone: async (_, task) => this.#enter(task),
+    disconnect: async () => {
+      await this.close();
+      return undefined;
+    },
+    terminate: (_, task) => {
+      task.afterwards = () => this.#tell('terminated');
+      return undefined;
+    },
+    restart: (_, task) => this.#goTo(0, 'restart', task),
+    cancel: (args) => {
+      if (args.has('requestId')) this.#tasks.get(args.whole('requestId'))?.abort();
+      if (args.has('progressId')) this.#progress.get(args.text('progressId'))?.abort();
+      return undefined;
+    },
+
+    threads: () => look.threads(this.#open),
+    stackTrace: (args) =>
+      look.stackTrace(this.#open, this.#hart(args), args.whole('startFrame', 0), args.whole('levels', 0)),
+    scopes: async (args) => ({ scopes: await this.#open.variables.scopes(args.whole('frameId')) }),
+    variables: async (args) => {
+      const filter = args.text('filter', '');
+      const range = [args.whole('start', 0), args.whole('count', 0)] as const;
+      return { variables: await this.#open.variables.children(args.whole('variablesReference'), filter, ...range) };
+    },
+    evaluate: (args, task) => this.#evaluate(args, task),
+    completions: async (args) => {
+      const text = args.text('text').split('\n')[args.whole('line', 1, 1) - 1] ?? '';
+      return completions(this.#open, this.#frame(args), text.slice(0, args.whole('column', text.length + 1, 1) - 1));
+    },
+    setVariable: () => {
+      throw new UserError(PAST);
+    },
+    setExpression: () => {
+      throw new UserError(PAST);
+    },
+    writeMemory: () => {
+      throw new UserError(PAST);
+    },
+    readMemory: (args) => look.readMemory(this.#open, args),
+    disassemble: (args) => look.disassemble(this.#open, args),
+    modules: (args) => look.modules(this.#open, args.whole('startModule', 0), args.whole('moduleCount', 0)),
+    loadedSources: () => ({ sources: this.#open.sources.all() }),
+    source: (args) => {
+      const reference = args.whole('sourceReference', args.object('source').whole('sourceReference', 0));
+      return { content: this.#open.sources.listing(reference).text, mimeType: 'text/x-asm' };
+    },
+    exceptionInfo: (args) => look.exceptionInfo(this.#exception, this.#hart(args)),
+
+    breakpointLocations: (args) => look.breakpointLocations(this.#open, args),
+    setBreakpoints: (args) => {
+      const { symbols, sources } = this.#open;
+      const source = args.object('source');
+      const all = args.objects('breakpoints');
+      const reference = source.whole('sourceReference', 0);
+      if (reference > 0) return this.#set(`listing ${reference}`, () => listingPoints(sources, reference, all));
+      const path = source.text('path');
+      return this.#set(`source ${path}`, () => sourcePoints(symbols, sources, path, all));
+    },
+    setFunctionBreakpoints: (args) => {
+      const { symbols, sources } = this.#open;
+      return this.#set('functions', () => functionPoints(symbols, sources, args.objects('breakpoints')));
+    },
+    setInstructionBreakpoints: (args) =>
+      this.#set('instructions', () => instructionPoints(this.#open.symbols, args.objects('breakpoints'))),
+    setDataBreakpoints: (args) => this.#set('data', () => dataPoints(args.objects('breakpoints'))),
+    setExceptionBreakpoints: (args) =>
+      this.#set('exceptions', () => exceptionPoints(args.texts('filters'), args.objects('filterOptions'))),
+    dataBreakpointInfo: (args) => look.dataBreakpointInfo(this.#open, args, () => this.#frame(args)),
+
+    continue: (_, task) => this.#run('forward', task),
+    reverseContinue: (_, task) => this.#run('back', task),
+    next: (args, task) => this.#step(args, { direction: 'forward', over: true }, task),
+    stepIn: (args, task) => this.#step(args, { direction: 'forward', over: false }, task),
+    stepBack: (args, task) => this.#step(args, { direction: 'back', over: true }, task),
+    stepOut: (args, task) => this.#out(args, 'forward', task),
+    pause: () => {
+      if (!this.#motion) return undefined;
+      this.#motion.paused = true;
+      this.#motion.abort.abort();
+      return undefined;
+    },
+
+    // Beyond the protocol: what it has no words for.
+    'chronovisor/stepBackInto': (args, task) => this.#step(args, { direction: 'back', over: false }, task),
+    'chronovisor/stepBackOut': (args, task) => this.#out(args, 'back', task),
+    'chronovisor/when': async () => {
+      const [{ position, timeNs, hart }, { end }] = await Promise.all([
+        this.#open.session.where(),
+        this.#open.session.info(),
+      ]);
+      return { position, end, timeNs, hart };
+    },
+    'chronovisor/seek': async (args, task) =>
+      this.#goTo(await parsePlace(this.#open.session, args.textOrWhole('position', '')), 'goto', task),
+    'chronovisor/runTo': (args, task) => this.#runTo(args, task),
+    'chronovisor/change': (args, task) => this.#toChange(args, task),
+  };
+
+  async #attach(args: Arguments, task: Task): Promise<undefined> {
+    if (this.#debuggee) throw new UserError('a trace is open already');
+    this.#entry = args.textOrWhole('stopAt', 'panic');
+    this.#debuggee = await Debuggee.open(this.#host, args);
+    await this.#debuggee.settle();
+    task.afterwards = () => this.#tell('initialized');
+  }
+
+  /** To the place where the trace is entered. One without a panic is entered at its end. */
+  async #enter(task: Task): Promise<undefined> {
+    const { session } = this.#open;
+    const { end } = await session.info();
+    const panic = this.#entry === 'panic';
+    const position = panic ? end : await parsePlace(session, this.#entry);
+    this.#move(task, { title: 'Opening the trace', reason: 'entry', hart: null }, async ({ control }) => {
+      let event = await session.seek(position, control);
+      if (panic && event.reason === 'done') {
+        const found = await session.run({ direction: 'back', until: PANIC, untilOnly: true, ...control });
+        event = found.reason === 'stop' ? found : await session.seek(end, control);
+        if (found.reason !== 'stop') return { event, breakpoints: [] };
+        this.#exception = found.hits[0];
+      }
+      return { event: { ...event, reason: event.reason === 'stop' ? 'done' : event.reason }, breakpoints: [] };
+    });
+    return undefined;
+  }
+
+  #goTo(position: number, reason: string, task: Task): undefined {
+    const { session } = this.#open;
+    this.#move(task, { title: 'Going there', reason, hart: null }, async ({ control }) => ({
+      event: await session.seek(position, control),
+      breakpoints: [],
+    }));
+  }
+
+  #run(direction: Direction, task: Task): object {
+    this.#move(task, { title: 'Running', reason: 'pause', hart: null, resumable: true }, (t) => run(t, direction));
+    return { allThreadsContinued: true };
+  }
+
+  #step(args: Arguments, how: Pick<StepKind, 'direction' | 'over'>, task: Task): undefined {
+    const granularity = args.choice('granularity', ['statement', 'line', 'instruction'], 'line');
+    const hart = this.#hart(args);
+    this.#move(task, { title: 'Stepping', reason: 'step', hart }, (t) => step(t, { ...how, hart, granularity }));
+  }
+
+  #out(args: Arguments, direction: Direction, task: Task): undefined {
+    const hart = this.#hart(args);
+    this.#move(task, { title: 'Stepping out', reason: 'step', hart }, async (traveller) => {
+      const arrival = await stepOut(traveller, direction, hart);
+      if (arrival) return arrival;
+      this.#tell('output', { category: 'important', output: 'the outermost frame has no caller\n' });
+      return { event: await traveller.session.where(), breakpoints: [] };
+    });
+  }
+
+  /** To a line of a file, whichever way. */
+  #runTo(args: Arguments, task: Task): undefined {
+    const { symbols, sources } = this.#open;
+    const direction = args.choice('direction', ['forward', 'back'], 'forward');
+    const [path, line] = [args.object('source').text('path'), args.whole('line', undefined, 1)];
+    const locations = sources.known(path).flatMap((file) => lineLocations(symbols, file, line));
+    if (locations.length === 0) throw new UserError(`${path}: there is no code on line ${line}, or after it`);
+    const until = locations.map(({ address }) => ({ kind: 'breakpoint', address }) as const);
+    this.#move(task, { title: 'Running', reason: 'goto', hart: null, resumable: true }, (t) =>
+      run(t, direction, until),
+    );
+  }
+
+  /** To the next or the previous change of an expression's value. */
+  async #toChange(args: Arguments, task: Task): Promise<undefined> {
+    const direction = args.choice('direction', ['forward', 'back'], 'forward');
+    const what = await watchedBy(this.#open.variables.now, this.#frame(args), args.text('expression'));
+    const stop =
+      'register' in what
+        ? ({ kind: 'register', register: what.register } as const)
+        : ({ kind: 'watch', access: 'change', address: what.address, length: what.bytes } as const);
+    this.#move(task, { title: 'Looking for a change', reason: 'goto', hart: null }, (t) => run(t, direction, [stop]));
+  }
+
+  /** Begins a movement, which goes on after the request has been answered; a `stopped` event tells its end. */
+  #move(
+    task: Task,
+    {
+      title,
+      reason,
+      hart,
+      resumable = false,
+    }: { title: string; reason: string; hart: number | null; resumable?: boolean },
+    work: Work,
+  ): void {
+    const debuggee = this.#open;
+    if (this.#motion) throw new UserError('the machine is running; pause it first');
+    debuggee.variables.enter(null);
+    this.#exception = null;
+    let begin = () => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const motion: Motion = {
+      abort: new AbortController(),
+      interludes: [],
+      resumable,
+      paused: false,
+      done: begun
+        .then(() => this.#travel(debuggee, title, work, motion))
+        .then((arrival) => this.#arrived(debuggee, motion, arrival, { reason, hart })),
+    };
+    this.#motion = motion;
+    task.afterwards = begin;
+  }
+
+  /** Moves, with breaks for what must be done where the machine stands. */
+  async #travel(debuggee: Debuggee, title: string, work: Work, motion: Motion): Promise<Arrival | Error> {
+    for (;;) {
+      const arrival = await this.#told(title, motion.abort, async (control) => {
+        const { session, symbols, breakpoints } = debuggee;
+        const judge: Traveller['judge'] = (hits, moment) => debuggee.judge(hits, moment, this.#tell);
+        return work({ session, symbols, breakpoints, judge, control });
+      }).catch((error: Error) => error);
+      const waited = motion.interludes.length > 0;
+      for (const interlude of motion.interludes.splice(0)) await interlude();
+      const cancelled = !(arrival instanceof Error) && arrival.event.reason === 'cancelled';
+      if (!waited || !cancelled || motion.paused) return arrival;
+      motion.abort = new AbortController();
+    }
+  }
+
+  async #arrived(
+    debuggee: Debuggee,
+    motion: Motion,
+    arrival: Arrival | Error,
+    asked: { reason: string; hart: number | null },
+  ): Promise<void> {
+    // Between the last look and now, somebody may have come to wait.
+    for (const interlude of motion.interludes.splice(0)) await interlude();
+    this.#motion = null;
+    if (this.#debuggee !== debuggee) return;
+    try {
+      const { event } = await debuggee.settle();
+      if (arrival instanceof Error) {
+        this.#tell('output', { category: 'important', output: `${messageOf(arrival)}\n` });
+        this.#stopped({ reason: 'pause', description: 'Failed', text: messageOf(arrival) }, asked.hart ?? event.hart);
+      } else this.#tellArrival(arrival, asked);
+    } catch (error) {
+      this.#tell('output', { category: 'important', output: `${messageOf(error)}\n` });
+      this.#tell('terminated');
+    }
+  }
+
+  #tellArrival({ event, breakpoints }: Arrival, asked: { reason: string; hart: number | null }): void {
+    const { reason, hits } = event;
+    if (breakpoints.length > 0) {
+      const first = breakpoints[0];
+      const hit = hits.find(({ stop }) => first.stops.includes(stop));
+      const told = { reason: first.wanted.reason, hitBreakpointIds: breakpoints.map(({ id }) => id) };
+      const isException = first.wanted.reason === 'exception';
+      if (isException) this.#exception = hit ?? null;
+      const text = isException && hit ? { text: look.exceptionText(hit) } : {};
+      this.#stopped({ ...told, ...text }, hit?.hart ?? event.hart);
+      return;
+    }
+    const ends = { begin: 'Beginning of the trace', end: 'End of the trace', cancelled: 'Paused' } as const;
+    if (reason === 'begin' || reason === 'end' || reason === 'cancelled') {
+      this.#stopped({ reason: 'pause', description: ends[reason] }, asked.hart ?? event.hart);
+      return;
+    }
+    const panic = this.#exception ? { text: look.exceptionText(this.#exception) } : {};
+    this.#stopped({ reason: asked.reason, ...panic }, asked.hart ?? event.hart);
+  }
+
+  #stopped(body: { reason: string; description?: string; text?: string }, hart: number): void {
+    const { position, timeNs } = this.#open.variables.now.event;
+    this.#tell('stopped', { ...body, threadId: hart + 1, allThreadsStopped: true });
+    this.#tell('chronovisor/position', { position, timeNs });
+  }
+
+  /** Does something long, of which the client is told, and which it can cancel. */
+  async #told<T>(title: string, abort: AbortController, work: (control: Control) => Promise<T>): Promise<T> {
+    const id = `progress ${++this.#progressCount}`;
+    this.#progress.set(id, abort);
+    const told = progressOf(this.#tell, id, title, abort.signal);
+    try {
+      return await work(told.control);
+    } finally {
+      this.#progress.delete(id);
+      told.end();
+    }
+  }
+
+  /** Sets a group of breakpoints, in the middle of a run if there is one. */
+  #set(group: string, wanted: () => Wanted[]): Promise<object> {
+    const { breakpoints } = this.#open;
+    const points = wanted();
+    const set = async () => ({ breakpoints: await breakpoints.set(group, points) });
+    const motion = this.#motion;
+    const work = async () => {
+      if (!motion || motion !== this.#motion) return set();
+      if (!motion.resumable) return motion.done.then(set);
+      return new Promise<object>((resolve, reject) => {
+        motion.interludes.push(() => set().then(resolve, reject));
+        motion.abort.abort();
+      });
+    };
+    const result = this.#setting.then(work, work);
+    this.#setting = result;
+    return result;
+  }
+
+  async #evaluate(args: Arguments, task: Task): Promise<object> {
+    const debuggee = this.#open;
+    const text = args.text('expression');
+    const frame = this.#frame(args);
+    if (args.text('context', '') === 'repl') {
+      const result = await this.#command(debuggee, frame, text, task);
+      if (result !== null) return { result, variablesReference: 0 };
+    }
+    const {
+      name: _,
+      value,
+      ...rest
+    } = await debuggee.variables.evaluate(text, frame, args.object('format').flag('hex'));
+    return { result: value, ...rest };
+  }
+
+  /** What a console command says; null if the text is none. */
+  async #command(debuggee: Debuggee, frame: FrameReference, text: string, task: Task): Promise<string | null> {
+    const abort = new AbortController();
+    const forward = () => abort.abort();
+    task.signal.addEventListener('abort', forward, { once: true });
+    const { session, symbols, variables } = debuggee;
+    return this.#told(text, abort, (control) => {
+      const console: Console = {
+        session,
+        symbols,
+        control,
+        seek: (position) => this.#seekNow(debuggee, position, control),
+        watched: (expression) => watchedBy(variables.now, frame, expression),
+      };
+      return runCommand(console, text);
+    });
+  }
+
+  /** Goes to a position within a request. */
+  async #seekNow(debuggee: Debuggee, position: number, control: Control): Promise<void> {
+    if (this.#motion) throw new UserError('the machine is running; pause it first');
+    debuggee.variables.enter(null);
+    this.#exception = null;
+    let finish = () => {};
+    const done = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    this.#motion = { abort: new AbortController(), interludes: [], resumable: false, paused: false, done };
+    try {
+      await debuggee.session.seek(position, control);
+    } finally {
+      const { event } = await debuggee.settle();
+      this.#motion = null;
+      finish();
+      this.#stopped({ reason: 'goto' }, event.hart);
+    }
+  }
+}
+
+/** What the client is told of an error. One that is no fault of the client's says so. */
+function messageOf(error: unknown): string {
+  if (error instanceof UserError || error instanceof Divergence) return error.message;
+  const { name, message } = error as Error;
+  if (name === 'Unavailable') return message;
+  return `${message} (this is a bug of Chronovisor, not of yours)`;
+}

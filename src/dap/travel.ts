@@ -1,0 +1,311 @@
+/** Movements of the machine as a client asks for them: on until a breakpoint, and by lines, statements and instructions, both ways. */
+import type { Control, DebugSession, Direction, Hit, StopEvent, StopSpec } from '../debugger/session.ts';
+import { type Frame, inMemory, type Symbols } from '../symbols/index.ts';
+import type { Breakpoint, Breakpoints } from './breakpoints.ts';
+import { type Granularity, type Stretch, stretchAt } from './lines.ts';
+import { Moment } from './moment.ts';
+
+/** Where a movement came to. */
+export interface Arrival {
+  readonly event: StopEvent;
+  /** The breakpoints that ended it; none if it did what it was asked for, or came to an end of the trace. */
+  readonly breakpoints: readonly Breakpoint[];
+}
+
+/** Looks at hits as a person has asked for: conditions, counts, messages. Gives the breakpoints that shall end the movement. */
+export type Judge = (hits: readonly Hit[], moment: Moment) => Promise<Breakpoint[]>;
+
+export interface Traveller {
+  readonly session: DebugSession;
+  readonly symbols: Symbols;
+  readonly breakpoints: Breakpoints;
+  readonly judge: Judge;
+  readonly control: Control;
+}
+
+/** A function at work: which one, and where its frame is on the stack. */
+interface Place {
+  readonly fn: string;
+  /** The stack pointer before the call; it falls with every call that is made from there. */
+  readonly cfa: bigint;
+  readonly pc: bigint;
+  readonly frame: Frame;
+}
+
+const SP = 2;
+/** Steps of one movement by line; a line that takes more of them is left where it is. */
+const STEPS_MAX = 1_000_000;
+
+const ended = ({ reason }: StopEvent) => reason !== 'done' && reason !== 'stop';
+
+/** Runs until a breakpoint that counts, or one of `until`, is hit. */
+export async function run(
+  traveller: Traveller,
+  direction: Direction,
+  until: readonly StopSpec[] = [],
+  limit?: number,
+): Promise<Arrival> {
+  const { session, control } = traveller;
+  for (;;) {
+    const event = await session.run({ direction, until, ...control, ...(limit === undefined ? {} : { limit }) });
+    if (event.reason !== 'stop') return { event, breakpoints: [] };
+    const breakpoints = await counted(traveller, event);
+    if (breakpoints.length > 0 || event.hits.some(({ stop }) => stop < 0)) return { event, breakpoints };
+    if (control.signal?.aborted) return { event: { ...event, reason: 'cancelled' }, breakpoints: [] };
+  }
+}
+
+async function counted({ session, symbols, judge }: Traveller, { hits }: StopEvent): Promise<Breakpoint[]> {
+  const own = hits.filter(({ stop }) => stop > 0);
+  return own.length === 0 ? [] : judge(own, await Moment.of(session, symbols));
+}
+
+export interface StepKind {
+  readonly direction: Direction;
+  readonly hart: number;
+  /** Calls are gone over as if they were one instruction. */
+  readonly over: boolean;
+  readonly granularity: Granularity | 'instruction';
+}
+
+export async function step(traveller: Traveller, kind: StepKind): Promise<Arrival> {
+  if (kind.granularity === 'instruction') return instruction(traveller, kind);
+  return new LineStep(traveller, kind, kind.granularity).take();
+}
+
+/** One instruction of a hart; with `over`, a call counts as one. */
+async function instruction(traveller: Traveller, { direction, hart, over }: StepKind): Promise<Arrival> {
+  const { session, control } = traveller;
+  const event = await session.step({ direction, hart, over, ...control });
+  if (event.reason !== 'stop') return { event, breakpoints: [] };
+  return { event, breakpoints: await counted(traveller, event) };
+}
+
+/** On until the function of the innermost frame has returned; back, to the call that led into it. */
+export async function stepOut(traveller: Traveller, direction: Direction, hart: number): Promise<Arrival | null> {
+  const here = await placeOf(traveller, hart);
+  if (here.frame.inlined)
+    return new LineStep(traveller, { direction, hart, over: true, granularity: 'line' }, 'line').out();
+  const { caller } = here.frame.machine;
+  if (!caller) return null;
+  return returnTo(traveller, direction, caller.pc, caller.get(SP) ?? here.cfa, caller.exact);
+}
+
+/** Leads to where a frame goes on once what it has called is done; back, to before the call. */
+function returnTo(
+  traveller: Traveller,
+  direction: Direction,
+  pc: bigint,
+  sp: bigint,
+  exact: boolean,
+): Promise<Arrival> {
+  const addresses = direction === 'forward' || exact ? [pc] : [pc - 4n, pc - 2n];
+  const condition = `sp == ${sp}`;
+  return run(
+    traveller,
+    direction,
+    addresses.map((address) => ({ kind: 'breakpoint', address, condition })),
+  );
+}
+
+/** Where the innermost frame of a hart is. */
+async function placeOf({ session, symbols }: Traveller, hart: number): Promise<Place> {
+  const moment = await Moment.of(session, symbols);
+  const frame = await moment.frame({ hart, index: 0 });
+  // The caller, too, while memory is at hand.
+  await moment.settle(() => frame.machine.caller?.pc);
+  return moment.settle(() => placeOfFrame(frame));
+}
+
+function placeOfFrame(frame: Frame): Place {
+  const { machine, symbolised } = frame;
+  const symbol = symbolised?.symbol;
+  const fn = symbol ? `${symbolised.module.file.name} ${machine.address - symbol.offset}` : 'unknown';
+  return { fn, cfa: machine.cfa ?? machine.get(SP) ?? 0n, pc: machine.pc, frame };
+}
+
+/** One step by line or statement. */
+class LineStep {
+  readonly #traveller: Traveller;
+  readonly #kind: StepKind;
+  readonly #granularity: Granularity;
+  #steps = 0;
+
+  constructor(traveller: Traveller, kind: StepKind, granularity: Granularity) {
+    this.#traveller = traveller;
+    this.#kind = kind;
+    this.#granularity = granularity;
+  }
+
+  async take(): Promise<Arrival> {
+    const here = await placeOf(this.#traveller, this.#kind.hart);
+    const stretch = this.#stretch(here.pc);
+    // Where there are no lines, going by lines is going out of the function, or by instructions.
+    if (!stretch) return instruction(this.#traveller, this.#kind);
+    return this.#kind.direction === 'forward' ? this.#forward(here, stretch) : this.#back(here, stretch);
+  }
+
+  #stretch(pc: bigint): Stretch | null {
+    return stretchAt(this.#traveller.symbols, pc, this.#granularity);
+  }
+
+  async #forward(from: Place, begin: Stretch): Promise<Arrival> {
+    let stretch = begin;
+    for (;;) {
+      const arrival = await this.#within(stretch, stretch.start, this.#kind.over);
+      if (this.#isOver(arrival)) return arrival;
+      const here = await placeOf(this.#traveller, this.#kind.hart);
+      if (!same(here, from)) {
+        if (here.cfa >= from.cfa) return arrival;
+        const entered = await this.#entered(here, arrival);
+        if (entered) return entered;
+        continue;
+      }
+      const now = this.#stretch(here.pc);
+      if (!now) return arrival;
+      const inside = this.#kind.over && this.#depth(here.pc) > this.#depth(from.pc);
+      if (!inside && now.start === here.pc && now.statement && this.#isOther(now, begin)) return arrival;
+      stretch = now;
+    }
+  }
+
+  /** How many functions are inlined into one another there: calls of inlined ones are gone over, too. */
+  #depth(pc: bigint): number {
+    return this.#traveller.symbols.symbolise(pc)?.frames.length ?? 0;
+  }
+
+  /** Whether a stretch is another line, or by statements just another one. */
+  #isOther(now: Stretch, begin: Stretch): boolean {
+    return this.#granularity === 'statement' || now.line !== begin.line || now.path !== begin.path;
+  }
+
+  /** A function was stepped into: on to its first line; or out again if it has none. Null if the step goes on from there. */
+  async #entered(here: Place, arrival: Arrival): Promise<Arrival | null> {
+    const { symbols } = this.#traveller;
+    const { frame } = here;
+    const fn = frame.code?.die;
+    const { module } = frame.machine;
+    if (!this.#kind.over && fn && module && this.#stretch(here.pc)) {
+      const entry = BigInt.asUintN(64, here.pc - module.bias);
+      const start = inMemory(module, module.file.afterPrologue(fn, entry));
+      if (start === here.pc || symbols.symbolAt(here.pc)?.symbol.address !== entry) return arrival;
+      return run(this.#traveller, 'forward', [{ kind: 'breakpoint', address: start, hart: this.#kind.hart }]);
+    }
+    const { caller } = frame.machine;
+    if (!caller) return arrival;
+    const back = await returnTo(this.#traveller, 'forward', caller.pc, caller.get(SP) ?? here.cfa, caller.exact);
+    return this.#isOver(back) ? back : null;
+  }
+
+  /** To the beginning of the line; from there, to the beginning of the one before. */
+  async #back(from: Place, begin: Stretch): Promise<Arrival> {
+    let stretch = begin;
+    let arrival: Arrival;
+    if (from.pc === begin.start) {
+      arrival = await instruction(this.#traveller, { ...this.#kind });
+      if (this.#isOver(arrival)) return arrival;
+      const here = await placeOf(this.#traveller, this.#kind.hart);
+      const now = this.#stretch(here.pc);
+      if (!now || here.pc === now.start) return arrival;
+      stretch = now;
+    }
+    let level = await placeOf(this.#traveller, this.#kind.hart);
+    let { over } = this.#kind;
+    for (;;) {
+      arrival = await this.#within(stretch, stretch.start + 1n, over);
+      if (this.#isOver(arrival)) return arrival;
+      const here = await placeOf(this.#traveller, this.#kind.hart);
+      if (same(here, level)) {
+        if (here.pc === stretch.start) return arrival;
+        if (this.#stretch(here.pc)?.start === stretch.start) continue;
+        // The line was come to by a jump: its first step was the one after this.
+        return this.#again(arrival);
+      }
+      if (over || here.cfa >= level.cfa) return this.#again(arrival);
+      // Into what was called, from its end.
+      const now = this.#stretch(here.pc);
+      if (!now) {
+        const { caller } = here.frame.machine;
+        if (!caller) return arrival;
+        arrival = await returnTo(this.#traveller, 'back', caller.pc, caller.get(SP) ?? here.cfa, caller.exact);
+        if (this.#isOver(arrival)) return arrival;
+        continue;
+      }
+      if (here.pc === now.start) return arrival;
+      [stretch, level, over] = [now, here, true];
+    }
+  }
+
+  /** One instruction forward, after one back too many. */
+  async #again(arrival: Arrival): Promise<Arrival> {
+    const { session, control } = this.#traveller;
+    if (arrival.event.reason !== 'done') return arrival;
+    const event = await session.step({
+      direction: 'forward',
+      hart: this.#kind.hart,
+      over: true,
+      stops: false,
+      ...control,
+    });
+    return { event, breakpoints: [] };
+  }
+
+  /** Steps as long as the pc is in a stretch, from `start` on. What a breakpoint that does not count interrupts goes on. */
+  async #within({ end }: Stretch, start: bigint, over: boolean): Promise<Arrival> {
+    const { session, control } = this.#traveller;
+    const { direction, hart } = this.#kind;
+    for (;;) {
+      const level = await placeOf(this.#traveller, hart);
+      const event = await session.step({ direction, hart, over, range: { start, end }, ...control });
+      if (event.reason !== 'stop') return { event, breakpoints: [] };
+      const breakpoints = await counted(this.#traveller, event);
+      if (breakpoints.length > 0) return { event, breakpoints };
+      const back = await this.#backTo(level);
+      if (back) return back;
+      const { pc } = (await session.harts())[hart];
+      if (pc < start || pc >= end) return { event: { ...event, reason: 'done', hart, pc, hits: [] }, breakpoints: [] };
+    }
+  }
+
+  /** Out of what was called, to the frame that the step is in. Null once it is there. */
+  async #backTo(level: Place): Promise<Arrival | null> {
+    const { session, symbols } = this.#traveller;
+    const { hart, direction } = this.#kind;
+    const moment = await Moment.of(session, symbols);
+    const { frames } = await moment.stack(hart, Number.MAX_SAFE_INTEGER);
+    const places = await moment.settle(() => frames.map(placeOfFrame));
+    const index = places.findIndex((place) => same(place, level));
+    if (index <= 0 || places[index].frame.machine === frames[0].machine) return null;
+    const { machine } = places[index].frame;
+    const arrival = await returnTo(this.#traveller, direction, machine.pc, machine.get(SP) ?? 0n, machine.exact);
+    return this.#isOver(arrival) ? arrival : null;
+  }
+
+  /** By lines until the inlined function of now is left. */
+  async out(): Promise<Arrival> {
+    const from = await placeOf(this.#traveller, this.#kind.hart);
+    const fn = from.frame.code?.die;
+    for (;;) {
+      const arrival = await this.take();
+      if (this.#isOver(arrival)) return arrival;
+      const here = await placeOf(this.#traveller, this.#kind.hart);
+      if (!same(here, from) || !fn) return arrival;
+      const { frames } = await (await Moment.of(this.#traveller.session, this.#traveller.symbols)).stack(
+        this.#kind.hart,
+        STACK_INLINED_MAX,
+      );
+      if (!frames.some(({ code }) => code?.die.unit === fn.unit && code.die.index === fn.index)) return arrival;
+    }
+  }
+
+  #isOver({ event, breakpoints }: Arrival): boolean {
+    return (
+      ended(event) || breakpoints.length > 0 || ++this.#steps >= STEPS_MAX || !!this.#traveller.control.signal?.aborted
+    );
+  }
+}
+
+/** Frames that are looked at for an inlined function: more are not inlined into one another. */
+const STACK_INLINED_MAX = 64;
+
+const same = (a: Place, b: Place) => a.fn === b.fn && a.cfa === b.cfa;

@@ -1,0 +1,153 @@
+/** A client of the adapter, without streams between, that writes down what is said. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { openSymbols } from '../../src/cli/symbol-options.ts';
+import { Adapter } from '../../src/dap/adapter.ts';
+import { openSession } from '../../src/debugger/open.ts';
+import { CHECKOUT } from '../cli/small.ts';
+import { EMBEDDED_KERNEL } from '../support/guests.ts';
+
+export const TRACE = join(CHECKOUT, 'traces/heisenbug-v1.trace');
+/** A source file of the guest. */
+export const source = (name: string) => ({ path: join(CHECKOUT, 'guests/embedded', name) });
+
+// biome-ignore lint/suspicious/noExplicitAny: bodies are looked at by tests as they are
+export type Body = any;
+
+interface Stopped {
+  readonly reason: string;
+  readonly threadId: number;
+  readonly hitBreakpointIds?: readonly number[];
+  readonly text?: string;
+}
+
+/** Told as they come, which depends on how fast the host is. */
+const UNSTEADY = /^progress/;
+/** Numbers from here on are handed out by the adapter, and mean nothing. */
+const HANDLES = 1000;
+
+export class Client {
+  readonly adapter: Adapter;
+  readonly events: { readonly event: string; readonly body: Body }[] = [];
+  #seq = 0;
+  #lines: string[] = [];
+  #waiting: { readonly event: string; readonly resolve: (body: Body) => void }[] = [];
+  readonly #names = new Map<number, string>();
+
+  constructor() {
+    const host = {
+      openTrace: (path: string) => openSession(path, { workers: 2, memoryBudget: 2 ** 30 }),
+      openSymbols,
+      exists: existsSync,
+    };
+    this.adapter = new Adapter(host, (event, body) => {
+      this.events.push({ event, body });
+      if (!UNSTEADY.test(event)) this.#write(`! ${event}`, body);
+      const woken = this.#waiting.filter((one) => one.event === event);
+      this.#waiting = this.#waiting.filter((one) => one.event !== event);
+      for (const { resolve } of woken) resolve(body);
+    });
+  }
+
+  /** A trace, opened and entered. */
+  static async open(t: TestContext, options: object = {}): Promise<Client> {
+    const client = new Client();
+    t.after(() => client.adapter.close());
+    const answer = await client.adapter.answer(0, 'initialize', { adapterID: 'chronovisor', pathFormat: 'path' });
+    if (!answer.success) throw new Error(answer.message);
+    const initialized = client.next('initialized');
+    await client.ask('attach', {
+      trace: TRACE,
+      symbolFiles: [EMBEDDED_KERNEL],
+      sourceFolders: [CHECKOUT.replace(/\/$/, '')],
+      ...options,
+    });
+    await initialized;
+    return client;
+  }
+
+  next(event: string): Promise<Body> {
+    return new Promise((resolve) => this.#waiting.push({ event, resolve }));
+  }
+
+  /** The answer's body; an error's message as a text. */
+  async ask(command: string, values?: unknown): Promise<Body> {
+    this.#write(`> ${command}`, values);
+    const answer = await this.adapter.answer(++this.#seq, command, values);
+    if (answer.success) {
+      this.#write('<', answer.body);
+      answer.afterwards?.();
+      return answer.body;
+    }
+    this.#write('< error', answer.message);
+    return answer.message;
+  }
+
+  /** A request that moves the machine; gives where it stopped. */
+  async move(command: string, values?: unknown): Promise<Stopped> {
+    const stopped = this.next('stopped');
+    const answer = await this.ask(command, values);
+    if (typeof answer === 'string') throw new Error(`${command}: ${answer}`);
+    return stopped;
+  }
+
+  /** The innermost frames of a thread. */
+  async stack(threadId: number, levels = 1): Promise<Body[]> {
+    return (await this.ask('stackTrace', { threadId, startFrame: 0, levels })).stackFrames;
+  }
+
+  /** Variables of a scope of a thread's innermost frame, or another one. */
+  async scope(name: string, frameId: number): Promise<Body[]> {
+    const { scopes } = await this.ask('scopes', { frameId });
+    const { variablesReference } = scopes.find((scope: Body) => scope.name === name);
+    return (await this.ask('variables', { variablesReference })).variables;
+  }
+
+  async position(): Promise<number> {
+    const answer = await this.adapter.answer(++this.#seq, 'chronovisor/when', {});
+    if (!answer.success) throw new Error(answer.message);
+    return (answer.body as Body).position;
+  }
+
+  /** A line for the reader of a transcript. */
+  say(text: string): void {
+    this.#lines.push(`# ${text}`);
+  }
+
+  /** What was said, with paths and numbers that mean nothing made the same everywhere. */
+  transcript(): string {
+    return `${this.#lines.join('\n')}\n`;
+  }
+
+  #write(head: string, body: Body): void {
+    const shown = body === undefined ? '' : ` ${pretty(this.#plain(body), '')}`;
+    this.#lines.push(`${head}${shown}`);
+  }
+
+  #plain(value: Body, key = ''): Body {
+    if (typeof value === 'string') return value.replaceAll(CHECKOUT.replace(/\/$/, ''), 'CHECKOUT');
+    if (typeof value === 'number' && value >= HANDLES && /^(id|frameId|variablesReference)$/.test(key)) {
+      const name = this.#names.get(value) ?? `#${this.#names.size + 1}`;
+      this.#names.set(value, name);
+      return name;
+    }
+    if (Array.isArray(value)) return value.map((one) => this.#plain(one));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, this.#plain(one, name)]));
+  }
+}
+
+const WIDTH = 140;
+
+/** JSON with what is short in one line. */
+function pretty(value: Body, indent: string): string {
+  const line = JSON.stringify(value);
+  if (line.length + indent.length <= WIDTH || typeof value !== 'object' || value === null) return line;
+  const deeper = `${indent}  `;
+  if (Array.isArray(value)) {
+    return `[\n${value.map((one) => deeper + pretty(one, deeper)).join(',\n')}\n${indent}]`;
+  }
+  const parts = Object.entries(value).map(([name, one]) => `${deeper}${JSON.stringify(name)}: ${pretty(one, deeper)}`);
+  return `{\n${parts.join(',\n')}\n${indent}}`;
+}
