@@ -343,7 +343,10 @@ export class Session {
     this.#heardNs = this.#machine.clock.now();
     for (const { text, watch } of this.#failureTexts) {
       if (watch.add(data) && !this.#failure) {
-        this.#failure = { message: `the console has shown ${JSON.stringify(text.trim())}`, position: this.#machine.position };
+        this.#failure = {
+          message: `the console has shown ${JSON.stringify(text.trim())}`,
+          position: this.#machine.position,
+        };
       }
     }
     this.#watch.add(data);
