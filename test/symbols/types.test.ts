@@ -2,11 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { Random } from '../../src/base/random.ts';
 import { type StructType, SymbolFile, sourceOf, typeName } from '../../src/symbols/index.ts';
 import { EMBEDDED_KERNEL } from '../support/guests.ts';
 import { needTool } from '../support/tools.ts';
-import { needVmlinux, openSource } from './support/files.ts';
 import { runWithInput } from './support/oracle.ts';
 import { buildVariant, needCompiler, VARIANTS } from './support/variants.ts';
 
@@ -71,14 +69,3 @@ for (const variant of VARIANTS) {
     await compare(t, elf, file, isStruct(file));
   });
 }
-
-test("Debian's kernel", async (t) => {
-  const path = needVmlinux(t);
-  if (!path || !needGdb(t)) return;
-  const file = new SymbolFile(openSource(t, path));
-  const all = isStruct(file);
-  const random = new Random(31);
-  t.diagnostic(`seed ${random.seed}`);
-  const some = Array.from({ length: 120 }, () => random.pick(all));
-  await compare(t, path, file, [...new Set(['task_struct', 'sk_buff', 'page', 'pt_regs', 'inode', ...some])]);
-});
