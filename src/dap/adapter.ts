@@ -222,6 +222,11 @@ export class Adapter {
       ]);
       return { position, end, timeNs, hart };
     },
+    'chronovisor/display': (args, task) => {
+      this.#open.variables.hexadecimal = args.flag('hexadecimal');
+      task.afterwards = () => this.#tell('invalidated', { areas: ['variables'] });
+      return undefined;
+    },
     'chronovisor/seek': async (args, task) =>
       this.#goTo(await parsePlace(this.#open.session, args.textOrWhole('position', '')), 'goto', task),
     'chronovisor/runTo': (args, task) => this.#runTo(args, task),

@@ -97,6 +97,21 @@ export class Breakpoints {
     }
   }
 
+  /** Whether there is anything to stop at. */
+  get any(): boolean {
+    return [...this.#groups.values()].some((group) => group.length > 0);
+  }
+
+  /** Stops of the session on an instruction. */
+  at(address: bigint): number[] {
+    return [...this.#groups.values()].flat().flatMap(({ wanted, stops }) => {
+      return stops.filter((_, i) => {
+        const spec = wanted.stops[i];
+        return spec.kind === 'breakpoint' && spec.address === address;
+      });
+    });
+  }
+
   /** The breakpoint that a stop of the session is of. */
   of(stop: number): Breakpoint | null {
     for (const group of this.#groups.values()) {

@@ -1,5 +1,5 @@
 /** Movements of the machine as a client asks for them: on until a breakpoint, and by lines, statements and instructions, both ways. */
-import type { Control, DebugSession, Direction, Hit, StopEvent, StopSpec } from '../debugger/session.ts';
+import type { Control, DebugSession, Direction, Hit, StepOptions, StopEvent, StopSpec } from '../debugger/session.ts';
 import { type Frame, inMemory, type Symbols } from '../symbols/index.ts';
 import type { Breakpoint, Breakpoints } from './breakpoints.ts';
 import { type Granularity, type Stretch, stretchAt } from './lines.ts';
@@ -74,11 +74,53 @@ export async function step(traveller: Traveller, kind: StepKind): Promise<Arriva
 }
 
 /** One instruction of a hart; with `over`, a call counts as one. */
-async function instruction(traveller: Traveller, { direction, hart, over }: StepKind): Promise<Arrival> {
-  const { session, control } = traveller;
-  const event = await session.step({ direction, hart, over, ...control });
-  if (event.reason !== 'stop') return { event, breakpoints: [] };
-  return { event, breakpoints: await counted(traveller, event) };
+async function instruction(traveller: Traveller, kind: StepKind): Promise<Arrival> {
+  const { direction, hart, over } = kind;
+  const level = over ? await placeOf(traveller, hart) : null;
+  const arrival = await leg(traveller, { direction, hart, over });
+  if (!level || !isInterrupted(arrival)) return arrival;
+  const back = await backTo(traveller, kind, level);
+  return back ?? { event: { ...(await traveller.session.where()), reason: 'done' }, breakpoints: [] };
+}
+
+/** A step that was stopped on its way by something that does not count. */
+const isInterrupted = ({ event, breakpoints }: Arrival) => event.reason === 'stop' && breakpoints.length === 0;
+
+/**
+ * A step of the session. Taking it, the session sees little of what other harts do meanwhile, and of the memory that single instructions change: with
+ * breakpoints, the same way is gone again with an eye on everything.
+ */
+async function leg(traveller: Traveller, options: StepOptions): Promise<Arrival> {
+  const { session, symbols, breakpoints, judge, control } = traveller;
+  const { direction, hart } = options;
+  const { position: from } = await session.where();
+  const event = await session.step({ ...options, ...control });
+  if (!breakpoints.any || event.reason === 'cancelled' || event.position === from) return { event, breakpoints: [] };
+  await session.seek(from, control);
+  const arrival = await run(traveller, direction, [], event.position);
+  if (arrival.breakpoints.length > 0 || arrival.event.reason === 'cancelled') return arrival;
+  if (direction === 'back') return { event, breakpoints: [] };
+  // Forward, the instruction that the machine comes to stand at is not on the way yet.
+  const { state, pc } = (await session.harts())[Number(hart)];
+  const stood =
+    state === 'running'
+      ? breakpoints.at(pc).map((stop) => ({ stop, position: event.position, hart: Number(hart), pc }))
+      : [];
+  const hits = event.reason === 'stop' ? event.hits.filter(({ position }) => position === event.position) : stood;
+  const ending = hits.length > 0 ? await judge(hits, await Moment.of(session, symbols)) : [];
+  return { event: ending.length > 0 ? { ...event, reason: 'stop', hits } : event, breakpoints: ending };
+}
+
+/** Out of what was called, to the frame that a step is in. Null once it is there. */
+async function backTo(traveller: Traveller, { hart, direction }: StepKind, level: Place): Promise<Arrival | null> {
+  const moment = await Moment.of(traveller.session, traveller.symbols);
+  const { frames } = await moment.stack(hart, Number.MAX_SAFE_INTEGER);
+  const places = await moment.settle(() => frames.map(placeOfFrame));
+  const index = places.findIndex((place) => same(place, level));
+  if (index <= 0 || places[index].frame.machine === frames[0].machine) return null;
+  const { machine } = places[index].frame;
+  const arrival = await returnTo(traveller, direction, machine.pc, machine.get(SP) ?? 0n, machine.exact);
+  return arrival.breakpoints.length > 0 || ended(arrival.event) ? arrival : null;
 }
 
 /** On until the function of the innermost frame has returned; back, to the call that led into it. */
@@ -252,33 +294,18 @@ class LineStep {
 
   /** Steps as long as the pc is in a stretch, from `start` on. What a breakpoint that does not count interrupts goes on. */
   async #within({ end }: Stretch, start: bigint, over: boolean): Promise<Arrival> {
-    const { session, control } = this.#traveller;
+    const { session } = this.#traveller;
     const { direction, hart } = this.#kind;
     for (;;) {
       const level = await placeOf(this.#traveller, hart);
-      const event = await session.step({ direction, hart, over, range: { start, end }, ...control });
-      if (event.reason !== 'stop') return { event, breakpoints: [] };
-      const breakpoints = await counted(this.#traveller, event);
-      if (breakpoints.length > 0) return { event, breakpoints };
-      const back = await this.#backTo(level);
+      const arrival = await leg(this.#traveller, { direction, hart, over, range: { start, end } });
+      if (!isInterrupted(arrival)) return arrival;
+      const back = await backTo(this.#traveller, this.#kind, level);
       if (back) return back;
       const { pc } = (await session.harts())[hart];
-      if (pc < start || pc >= end) return { event: { ...event, reason: 'done', hart, pc, hits: [] }, breakpoints: [] };
+      const event: StopEvent = { ...(await session.where()), reason: 'done', hart, pc, hits: [] };
+      if (pc < start || pc >= end) return { event, breakpoints: [] };
     }
-  }
-
-  /** Out of what was called, to the frame that the step is in. Null once it is there. */
-  async #backTo(level: Place): Promise<Arrival | null> {
-    const { session, symbols } = this.#traveller;
-    const { hart, direction } = this.#kind;
-    const moment = await Moment.of(session, symbols);
-    const { frames } = await moment.stack(hart, Number.MAX_SAFE_INTEGER);
-    const places = await moment.settle(() => frames.map(placeOfFrame));
-    const index = places.findIndex((place) => same(place, level));
-    if (index <= 0 || places[index].frame.machine === frames[0].machine) return null;
-    const { machine } = places[index].frame;
-    const arrival = await returnTo(this.#traveller, direction, machine.pc, machine.get(SP) ?? 0n, machine.exact);
-    return this.#isOver(arrival) ? arrival : null;
   }
 
   /** By lines until the inlined function of now is left. */

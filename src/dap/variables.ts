@@ -46,6 +46,8 @@ export class Variables {
   readonly #nodes = new Map<number, Node>();
   readonly #frames = new Map<number, FrameReference>();
   #next = FIRST;
+  /** Whether numbers are shown in hexadecimal where nothing else is asked for. */
+  hexadecimal = false;
 
   /** Everything that was handed out is over; the machine stands elsewhere, or not at all. */
   enter(moment: Moment | null): void {
@@ -178,11 +180,15 @@ export class Variables {
     const found = await moment.frame(frame);
     const evaluated = await moment.settle(() => evaluate(text, found));
     const part = { name: '', value: evaluated.value, expression: expressionOf(text) };
-    return this.#hand(await moment.settle(() => this.#describe(frame, part, optionsOf(evaluated, hexadecimal))));
+    return this.#hand(
+      await moment.settle(() => this.#describe(frame, part, optionsOf(evaluated, hexadecimal || this.hexadecimal))),
+    );
   }
 
   async #showAll(frame: FrameReference, parts: readonly Part[]): Promise<Shown[]> {
-    const described = await this.now.settle(() => parts.map((part) => this.#describe(frame, part, {})));
+    const described = await this.now.settle(() =>
+      parts.map((part) => this.#describe(frame, part, this.hexadecimal ? { format: 'x' } : {})),
+    );
     return described.map((one) => this.#hand(one));
   }
 

@@ -148,6 +148,14 @@ const SESSIONS: {
       client.say('to a line, both ways');
       await client.move('chronovisor/runTo', { source: source('work.c'), line: 48, direction: 'back' });
       await client.move('chronovisor/runTo', { source: source('work.c'), line: 48 });
+      client.say(
+        'a step ends where a breakpoint is come by: memory that changes, another hart, a condition that is false',
+      );
+      await client.ask('setDataBreakpoints', { breakpoints: [{ dataId: 'change 0x80006018 8' }] });
+      await client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'put', condition: 'message == 0' }] });
+      await walk('next', 3);
+      await client.ask('setDataBreakpoints', { breakpoints: [] });
+      await client.ask('setFunctionBreakpoints', { breakpoints: [] });
       await client.move('chronovisor/seek', { position: '50%' });
       await client.ask('chronovisor/seek', { position: 'nowhere' });
     },
@@ -164,6 +172,8 @@ const SESSIONS: {
       for (const one of ['1 +', 'nothing', '*(int *)0', 'box->open = 1']) await say(one);
       await say('message', 'hover');
       await client.ask('evaluate', { expression: '255', context: 'watch', format: { hex: true } });
+      await client.ask('chronovisor/display', { hexadecimal: true });
+      await client.scope('Arguments', frame.id);
       for (const one of ['help', 'when', 'console 2', 'history pool.first', 'calls message_take_now']) await say(one);
       await say('last-write pool.first');
       await client.ask('evaluate', { expression: 'first-write pool.first', context: 'repl' });
