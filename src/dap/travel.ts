@@ -1,6 +1,6 @@
 /** Movements of the machine as a client asks for them: on until a breakpoint, and by lines, statements and instructions, both ways. */
 import type { Control, DebugSession, Direction, Hit, StepOptions, StopEvent, StopSpec } from '../debugger/session.ts';
-import { type Frame, inMemory, type Symbols } from '../symbols/index.ts';
+import { type Frame, inFile, inMemory, type Symbols } from '../symbols/index.ts';
 import type { Breakpoint, Breakpoints } from './breakpoints.ts';
 import { type Granularity, type Stretch, stretchAt } from './lines.ts';
 import { Moment } from './moment.ts';
@@ -35,6 +35,9 @@ interface Place {
 const SP = 2;
 /** Steps of one movement by line; a line that takes more of them is left where it is. */
 const STEPS_MAX = 1_000_000;
+
+/** Room for tracing at the beginning of functions is no longer than this. */
+const ROOM_BYTES = 64n;
 
 const ended = ({ reason }: StopEvent) => reason !== 'done' && reason !== 'stop';
 
@@ -223,20 +226,33 @@ class LineStep {
 
   /** A function was stepped into: on to its first line; or out again if it has none. Null if the step goes on from there. */
   async #entered(here: Place, arrival: Arrival): Promise<Arrival | null> {
-    const { symbols } = this.#traveller;
-    const { frame } = here;
-    const fn = frame.code?.die;
-    const { module } = frame.machine;
-    if (!this.#kind.over && fn && module && this.#stretch(here.pc)) {
-      const entry = BigInt.asUintN(64, here.pc - module.bias);
-      const start = inMemory(module, module.file.afterPrologue(fn, entry));
-      if (start === here.pc || symbols.symbolAt(here.pc)?.symbol.address !== entry) return arrival;
+    const start = this.#kind.over ? null : this.#firstLine(here.pc);
+    if (start === here.pc) return arrival;
+    if (start !== null) {
       return run(this.#traveller, 'forward', [{ kind: 'breakpoint', address: start, hart: this.#kind.hart }]);
     }
-    const { caller } = frame.machine;
+    const { caller } = here.frame.machine;
     if (!caller) return arrival;
     const back = await returnTo(this.#traveller, 'forward', caller.pc, caller.get(SP) ?? here.cfa, caller.exact);
     return this.#isOver(back) ? back : null;
+  }
+
+  /**
+   * Where a function that was entered at an address has its first line behind the prologue; null if it has none. Compilers leave room for tracing at the
+   * beginning, which belongs to no line.
+   */
+  #firstLine(pc: bigint): bigint | null {
+    const { symbols } = this.#traveller;
+    const entered = symbols.symbolAt(pc);
+    if (!entered) return null;
+    const { module, symbol } = entered;
+    // Somewhere in its middle it has been jumped to, not called.
+    if (inMemory(module, symbol.address) !== pc) return this.#stretch(pc) ? pc : null;
+    for (let at = pc; at < pc + ROOM_BYTES && at < pc + BigInt(symbol.size); at += 2n) {
+      const fn = module.file.functionAt(inFile(module, at));
+      if (fn && this.#stretch(at)) return inMemory(module, module.file.afterPrologue(fn, inFile(module, at)));
+    }
+    return null;
   }
 
   /** To the beginning of the line; from there, to the beginning of the one before. */
@@ -246,7 +262,14 @@ class LineStep {
     if (from.pc === begin.start) {
       arrival = await instruction(this.#traveller, { ...this.#kind });
       if (this.#isOver(arrival)) return arrival;
-      const here = await placeOf(this.#traveller, this.#kind.hart);
+      let here = await placeOf(this.#traveller, this.#kind.hart);
+      const { caller } = here.frame.machine;
+      // What is before the first line of a function belongs to the call.
+      if (!this.#stretch(here.pc) && here.fn === from.fn && caller) {
+        arrival = await returnTo(this.#traveller, 'back', caller.pc, caller.get(SP) ?? here.cfa, caller.exact);
+        if (this.#isOver(arrival)) return arrival;
+        here = await placeOf(this.#traveller, this.#kind.hart);
+      }
       const now = this.#stretch(here.pc);
       if (!now || here.pc === now.start) return arrival;
       stretch = now;
