@@ -4,10 +4,15 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { Adapter } from './adapter.ts';
 import type { Host } from './protocol.ts';
 
+/** A message that is longer than this no editor sends. */
+const MESSAGE_BYTES_MAX = 2 ** 24;
+
 /** One client. It is over when the client has disconnected or gone. */
 export class AdapterServer extends debugadapter.DebugSession {
   readonly #adapter: Adapter;
   #end: () => void = () => {};
+  /** What has come since the last whole message. */
+  #unheard = 0;
   /** Resolves when all is closed. */
   readonly ended: Promise<void>;
 
@@ -23,8 +28,18 @@ export class AdapterServer extends debugadapter.DebugSession {
     }).then(() => this.#adapter.close());
   }
 
+  override start(input: NodeJS.ReadableStream, output: NodeJS.WritableStream): void {
+    // Heard before the package hears it, which waits for the end of a message however long it is.
+    input.on('data', (bytes: Buffer) => {
+      this.#unheard += bytes.length;
+      if (this.#unheard > MESSAGE_BYTES_MAX) this.#end();
+    });
+    super.start(input, output);
+  }
+
   /** Every request goes to the adapter, whether the package knows it or not. */
   protected override dispatchRequest(request: DebugProtocol.Request): void {
+    this.#unheard = 0;
     void this.#answer(request);
   }
 

@@ -64,6 +64,16 @@ test('a client that goes, or sends no messages, ends it', async () => {
   }
 });
 
+test('a message without an end ends it', async () => {
+  const child = start(['dap']);
+  // Nobody reads the rest.
+  child.stdin.on('error', () => {});
+  child.stdin.write(`Content-Length: ${2 ** 40}\r\n\r\n`);
+  for (let n = 0; n < 17; n++) child.stdin.write(Buffer.alloc(2 ** 20));
+  const { code, stderr } = await child.ended;
+  assert.equal(code, 0, stderr);
+});
+
 test('by a socket, several clients one after the other', async () => {
   const child = start(['dap', '--listen', '0']);
   let address: RegExpExecArray | null = null;

@@ -1,6 +1,7 @@
 /** What a client can do while the machine runs: pause it, cancel, set breakpoints; and what it cannot. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Random } from '../../src/base/random.ts';
 import { Client } from './client.ts';
 
 /** A condition that is never true keeps a run busy: the adapter looks at each of thousands of hits. */
@@ -61,4 +62,38 @@ test('whoever goes while it runs leaves nothing behind', async (t) => {
   await client.ask('continue', { threadId: 1 });
   await client.ask('disconnect');
   assert.match(await client.ask('threads'), /no trace is open/);
+});
+
+test('breakpoints that do not count leave steps as they are', async (t) => {
+  const seed = 5;
+  const client = await Client.open(t, { stopAt: 'end' });
+  await client.move('configurationDone');
+  const random = new Random(seed);
+  const never = ['lock_spin', 'unlock', 'wake_all', 'message_take', 'schedule', 'digest', 'message_checksum'];
+  const breakpoints = never.map((name) => ({ name, condition: '1 == 2' }));
+  for (let n = 0; n < 60; n++) {
+    const from = 300_000 + random.below(1_000_000);
+    const threadId = 1 + random.below(4);
+    const command = random.pick([
+      'next',
+      'stepIn',
+      'stepBack',
+      'chronovisor/stepBackInto',
+      'stepOut',
+      'chronovisor/stepBackOut',
+    ]);
+    const granularity = random.pick(['line', 'statement', 'instruction'] as const);
+    const reached: number[] = [];
+    for (const set of [[], breakpoints]) {
+      await client.ask('setFunctionBreakpoints', { breakpoints: set });
+      await client.move('chronovisor/seek', { position: from });
+      await client.move(command, { threadId, granularity });
+      reached.push(await client.position());
+    }
+    assert.equal(
+      reached[1],
+      reached[0],
+      `seed ${seed}, step ${n}: ${command} by ${granularity} of thread ${threadId} at ${from}`,
+    );
+  }
 });
