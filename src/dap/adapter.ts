@@ -2,13 +2,15 @@
  * The Debug Adapter Protocol on a session and its symbols: requests in, answers and events out. It knows no streams. Threads are harts; a thread's number is
  * the hart's plus one.
  */
+
 import { Divergence, UserError } from '../base/assert.ts';
+import { parsePlace } from '../debugger/place.ts';
 import type { Control, Direction, Hit } from '../debugger/session.ts';
 import { lineLocations } from '../symbols/index.ts';
 import { Arguments } from './arguments.ts';
 import type { Wanted } from './breakpoints.ts';
 import { CAPABILITIES } from './capabilities.ts';
-import { type Console, parsePlace, runCommand } from './commands.ts';
+import { type Console, runCommand } from './commands.ts';
 import { completions } from './completions.ts';
 import { Debuggee } from './debuggee.ts';
 import * as look from './look.ts';

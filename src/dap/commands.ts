@@ -1,5 +1,7 @@
 /** Commands of the debug console, beside expressions. */
+
 import { UserError } from '../base/assert.ts';
+import { parsePlace } from '../debugger/place.ts';
 import type { Control, DebugSession, Hit, QuerySpec, StopSpec } from '../debugger/session.ts';
 import { functionLocations, inMemory, type Symbols } from '../symbols/index.ts';
 import { hex, parseAddress } from './arguments.ts';
@@ -81,26 +83,6 @@ const count = (n: number) => n.toLocaleString('en-US');
 async function standing(session: DebugSession): Promise<string> {
   const [{ position, timeNs, hart }, { end }] = await Promise.all([session.where(), session.info()]);
   return `position ${count(position)} of ${count(end)}, ${(timeNs / 1e9).toFixed(6)} s of guest time, hart ${hart}`;
-}
-
-/** `start`, `end`, a number such as 812345678 or 812,345,678, a percentage of the trace, or the name of a bookmark. */
-export async function parsePlace(session: DebugSession, text: string): Promise<number> {
-  const { end } = await session.info();
-  if (text === 'start') return 0;
-  if (text === 'end') return end;
-  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text);
-  const plain = text.replaceAll(/(?<=\d)[,_](?=\d)/g, '');
-  const position = percent
-    ? Math.floor((end * Number(percent[1])) / 100)
-    : /^\d+$/.test(plain)
-      ? Number(plain)
-      : Number.NaN;
-  if (position >= 0 && position <= end) return position;
-  const bookmark = (await session.bookmarks()).find(({ name }) => name === text);
-  if (bookmark) return bookmark.position;
-  throw new UserError(
-    `'${text}' is no position: start, end, a number from 0 to ${end}, a percentage such as 50%, or the name of a bookmark is needed`,
-  );
 }
 
 /** The stop for writes or changes of what an expression names. Memory is meant by its physical address: it does not matter who writes it, and how. */

@@ -1,6 +1,6 @@
 /** `monitor query ...`: events of the whole trace, or of a part of it, one a line. The words are those of `chronovisor query`. */
+import { parsePlace } from '../debugger/place.ts';
 import type { DebugSession, HitDetail, QueryRow, QuerySpec, StopSpec } from '../debugger/session.ts';
-import { parsePlace } from './place.ts';
 import { TargetError } from './target.ts';
 
 /** Rows without a limit of one's own: as many as one cares to read. */

@@ -1,7 +1,7 @@
 /** What a person at gdb can ask the timeline: `monitor COMMAND`. */
+import { parsePlace } from '../debugger/place.ts';
 import type { DebugSession, QuerySpec, StopEvent } from '../debugger/session.ts';
 import { memoryOf, parseQuery, QUERY_HELP, QUERY_USAGE, rowText } from './monitor-query.ts';
-import { parsePlace } from './place.ts';
 import { progressPrinter } from './progress.ts';
 import { type Print, TargetError } from './target.ts';
 

@@ -1,8 +1,8 @@
 /** A timeline as gdb wants it: its stops, steps and registers in gdb's terms. */
+import { parsePlace } from '../debugger/place.ts';
 import type { DebugSession, HartRegisters, Hit, StopEvent, StopSpec } from '../debugger/session.ts';
 import { expressionOf } from './agent.ts';
 import { runMonitorCommand } from './monitor.ts';
-import { parsePlace } from './place.ts';
 import { progressPrinter } from './progress.ts';
 import { expressionName, F_NAMES, registerList, X_NAMES } from './registers.ts';
 import type { GdbTarget, Motion, Point, Print, Stop, Watchpoint } from './target.ts';

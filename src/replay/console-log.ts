@@ -1,4 +1,5 @@
 /** What the guest's console showed, and when: read from the trace once, searched without replaying anything. */
+import { firstAbove } from '../base/search.ts';
 import { PANIC_TEXTS } from '../recorder/panic.ts';
 import type { TraceReader } from '../trace/index.ts';
 
@@ -64,16 +65,4 @@ export class ConsoleLog {
   #positionOf(offset: number): number {
     return this.#positions[firstAbove(this.#offsets, offset) - 1];
   }
-}
-
-/** Index of the first element above a value in an ascending list. */
-function firstAbove(list: readonly number[], value: number): number {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (list[middle] <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

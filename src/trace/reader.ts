@@ -1,5 +1,7 @@
 /** A trace opened for reading. Only the list of its chunks is held in memory; data is read where it is asked for. */
+
 import { assert, UserError } from '../base/assert.ts';
+import { firstAbove } from '../base/search.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
 import { TraceDamage } from './bytes.ts';
 import { Cache } from './cache.ts';
@@ -195,7 +197,7 @@ export class TraceReader {
     }
     const content = ref - FIRST_CONTENT;
     const { chunks, before } = this.#pages;
-    const at = lastAtOrBelow(before, content);
+    const at = firstAbove(before, content) - 1;
     const chunk = chunks[at];
     assert(content >= 0 && chunk !== undefined && content < before[at] + chunk.count, `no page content ${ref}`);
     const offset = (content - before[at]) * PAGE_BYTES;
@@ -358,16 +360,4 @@ function checkRoom(chunk: PlacedChunk) {
   if (chunk.count * (HASH_BYTES + 2) > chunk.rawBytes) {
     throw new TraceDamage(`${chunk.count} changes expected, found room for ${Math.floor(chunk.rawBytes / 18)}`);
   }
-}
-
-/** Index of the last element that is at most `value` in an ascending list; -1 if there is none. */
-function lastAtOrBelow(list: readonly number[], value: number): number {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (list[middle] <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
 }

@@ -1,6 +1,6 @@
-/** Positions as a person at gdb names them. */
-import type { DebugSession } from '../debugger/session.ts';
-import { TargetError } from './target.ts';
+/** Positions as a person names them. */
+import { UserError } from '../base/assert.ts';
+import type { DebugSession } from './session.ts';
 
 /** `start`, `end`, a number such as 812345678 or 812,345,678, a percentage of the trace, or the name of a bookmark. */
 export async function parsePlace(session: DebugSession, text: string): Promise<number> {
@@ -17,7 +17,7 @@ export async function parsePlace(session: DebugSession, text: string): Promise<n
   if (position >= 0 && position <= end) return position;
   const bookmark = (await session.bookmarks()).find(({ name }) => name === text);
   if (bookmark) return bookmark.position;
-  throw new TargetError(
+  throw new UserError(
     `'${text}' is no position: start, end, a number from 0 to ${end}, a percentage such as 50%, or the name of a bookmark is needed`,
   );
 }
