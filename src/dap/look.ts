@@ -1,6 +1,8 @@
 /** Answers about the machine as it stands: threads, stacks, memory, code, modules. */
+
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { UserError } from '../base/assert.ts';
+import { EXCEPTIONS } from '../debugger/causes.ts';
 import type { Hit } from '../debugger/session.ts';
 import { breakableLines, inMemory, type SymbolModule } from '../symbols/index.ts';
 import { type Arguments, hex } from './arguments.ts';
@@ -8,7 +10,6 @@ import { codeBefore, codeFrom, type Instruction, symbolText } from './code.ts';
 import type { Debuggee } from './debuggee.ts';
 import type { FrameReference } from './moment.ts';
 import { dataId } from './points.ts';
-import { TRAP_NAMES } from './registers.ts';
 import { watchedBy } from './variables.ts';
 
 /** Of one request. */
@@ -175,7 +176,7 @@ export async function dataBreakpointInfo({ variables }: Debuggee, args: Argument
 export function exceptionText({ detail = {} }: Hit): string {
   const { text, cause, value } = detail;
   if (text !== undefined) return `The guest says: ${text.trim()}`;
-  const name = TRAP_NAMES[cause ?? -1] ?? `trap ${cause}`;
+  const name = EXCEPTIONS[cause ?? -1] ?? `trap ${cause}`;
   return value === undefined || value === 0n ? name : `${name}, at ${hex(value)}`;
 }
 

@@ -1,12 +1,13 @@
 /** From what a client says of a breakpoint to what stops there. */
+
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { UserError } from '../base/assert.ts';
+import { EXCEPTIONS } from '../debugger/causes.ts';
 import type { StopSpec } from '../debugger/session.ts';
 import { type BreakLocation, functionLocations, lineLocations, type Symbols } from '../symbols/index.ts';
 import { type Arguments, hex, parseAddress } from './arguments.ts';
 import type { Wanted } from './breakpoints.ts';
 import { symbolText } from './code.ts';
-import { TRAP_NAMES } from './registers.ts';
 import type { Sources } from './sources.ts';
 
 const breakpoint = (address: bigint): StopSpec => ({ kind: 'breakpoint', address });
@@ -127,7 +128,7 @@ export const EXCEPTION_FILTERS: DebugProtocol.ExceptionBreakpointsFilter[] = [
     description: 'The guest says on its console that it has failed: a panic, an oops, a BUG',
     default: true,
   },
-  ...Object.entries(TRAP_NAMES).map(([cause, name]) => ({
+  ...Object.entries(EXCEPTIONS).map(([cause, name]) => ({
     filter: `${CAUSE_PREFIX}${cause}`,
     label: `Trap: ${name}`,
     description: `A hart takes a trap with cause ${cause}`,

@@ -1,4 +1,5 @@
 /** Registers as a person reads them: floating-point ones as numbers, CSRs with their fields. */
+import { EXCEPTIONS, INTERRUPTS as INTERRUPT_NAMES } from '../debugger/causes.ts';
 import type { HartRegisters } from '../debugger/session.ts';
 import { registerName, type Symbols } from '../symbols/index.ts';
 import { hex } from './arguments.ts';
@@ -101,32 +102,6 @@ const FIELDS: Readonly<Record<string, readonly Field[]>> = {
 };
 
 const INTERRUPT_BIT = 1n << 63n;
-const INTERRUPT_NAMES: Readonly<Record<number, string>> = {
-  1: 'supervisor software interrupt',
-  3: 'machine software interrupt',
-  5: 'supervisor timer interrupt',
-  7: 'machine timer interrupt',
-  9: 'supervisor external interrupt',
-  11: 'machine external interrupt',
-};
-
-/** Exceptions by their codes (privileged specification, table of scause). */
-export const TRAP_NAMES: Readonly<Record<number, string>> = {
-  0: 'instruction address misaligned',
-  1: 'instruction access fault',
-  2: 'illegal instruction',
-  3: 'breakpoint',
-  4: 'load address misaligned',
-  5: 'load access fault',
-  6: 'store address misaligned',
-  7: 'store access fault',
-  8: 'environment call from user mode',
-  9: 'environment call from supervisor mode',
-  12: 'instruction page fault',
-  13: 'load page fault',
-  15: 'store page fault',
-};
-
 function fieldsOf(name: string, value: bigint): RegisterText['fields'] {
   return FIELDS[name]?.map(([field, low, bits, names]) => {
     const part = (value >> BigInt(low)) & ((1n << BigInt(bits)) - 1n);
@@ -141,7 +116,7 @@ function fieldsOf(name: string, value: bigint): RegisterText['fields'] {
 function csrText(name: string, value: bigint, symbols: Symbols): string {
   if (name === 'scause' || name === 'mcause') {
     const code = Number(value & (INTERRUPT_BIT - 1n));
-    const names = value & INTERRUPT_BIT ? INTERRUPT_NAMES : TRAP_NAMES;
+    const names = value & INTERRUPT_BIT ? INTERRUPT_NAMES : EXCEPTIONS;
     return `${hex(value)} (${names[code] ?? 'reserved'})`;
   }
   const symbol = /^[ms](epc|tvec|scratch)$/.test(name) ? symbolText(symbols, value) : null;

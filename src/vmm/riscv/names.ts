@@ -1,7 +1,7 @@
 /** Names for people: of interrupts, exceptions and calls of the SBI, as the specifications give them. */
 
 /** Privileged specification, table of mcause values. */
-const INTERRUPTS: Record<number, string> = {
+export const INTERRUPTS: Readonly<Record<number, string>> = {
   1: 'supervisor software interrupt',
   3: 'machine software interrupt',
   5: 'supervisor timer interrupt',
@@ -10,7 +10,7 @@ const INTERRUPTS: Record<number, string> = {
   11: 'machine external interrupt',
 };
 
-const EXCEPTIONS: Record<number, string> = {
+export const EXCEPTIONS: Readonly<Record<number, string>> = {
   0: 'instruction address misaligned',
   1: 'instruction access fault',
   2: 'illegal instruction',

@@ -1,0 +1,2 @@
+/** Names of trap causes, for front ends. */
+export { EXCEPTIONS, INTERRUPTS } from '../vmm/riscv/names.ts';
