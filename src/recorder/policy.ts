@@ -8,12 +8,12 @@ import type { JournalKind } from '../vmm/machine.ts';
 export const CHECKPOINT_STRIDE = 2 ** 22;
 
 /**
- * Steps between checkpoints at most: this many are replayed in about an eighth of a second, by code that is compiled once it has run a while.
- * Where the guest writes to many pages it runs code that it has not run before, and replaying that takes up to twice as long for each
- * thousand pages; more than that, and it is copying, not running.
+ * Steps between checkpoints at most: a replay that has just begun takes a fifth of a second for them, because it interprets most of them. Where the
+ * guest writes to many pages it runs much code for a short time each, and replaying that takes up to twice as long for each thousand pages; more
+ * than that, and it is copying, not running.
  */
-const SPACING_MAX = 20 * CHECKPOINT_STRIDE;
-const STEPS_PER_PAGE = 40_000;
+const SPACING_MAX = 10 * CHECKPOINT_STRIDE;
+const STEPS_PER_PAGE = 20_000;
 const PAGES_MAX = 1000;
 /** A page that was written costs about as much to hash and hand over as so many steps, a hundred times over: checkpoints take a few percent at most. */
 const PAGE_COST = 2000;

@@ -208,7 +208,7 @@ export class Replayer {
     trace.readContents(
       read.map((page) => wanted[page]),
       (i, content) => {
-        machine.pages.write(read[i]).set(content);
+        machine.pages.replace(read[i]).set(content);
         machine.pageWritten(read[i]);
       },
     );

@@ -18,8 +18,8 @@ import {
   decompressPayload,
   FORMAT_VERSION,
   MAX_HEADER_BYTES,
+  PAYLOAD_OFFSET,
   PREFIX_BYTES,
-  storedBuffer,
   TRAILER_BYTES,
 } from './container.ts';
 import { type PlacedChunk, placedBytes } from './encoder.ts';
@@ -101,18 +101,34 @@ function readHeader(source: TraceSource, name: string) {
 }
 
 /** The chunk header at `offset`. */
-export function readChunkHeader(source: TraceSource, offset: number, seed: number): ChunkHeader {
+function readChunkHeader(source: TraceSource, offset: number, seed: number): ChunkHeader {
   const bytes = new Uint8Array(CHUNK_HEADER_BYTES);
   const got = source.read(bytes, offset);
   return decodeChunkHeader(bytes.subarray(0, got), seed);
 }
 
-/** The raw data of a chunk, with its checksum checked. */
-export function readPayload(source: TraceSource, offset: number, header: ChunkHeader): Uint8Array {
-  return decompressPayload(header, readStored(source, offset, header));
+/**
+ * The raw data of a chunk that is known, read with its header in one go and checked. `room` takes what is stored, for callers that read many: the
+ * result of a chunk that is not compressed lies in it.
+ */
+export function readChunk(
+  source: TraceSource,
+  chunk: PlacedChunk,
+  seed: number,
+  room: Uint8Array = new Uint8Array(placedBytes(chunk)),
+): Uint8Array {
+  const bytes = room.subarray(0, placedBytes(chunk));
+  const got = source.read(bytes, chunk.offset);
+  const header = decodeChunkHeader(bytes.subarray(0, Math.min(got, CHUNK_HEADER_BYTES)), seed);
+  for (const key of ['type', 'codec', 'sequence', 'count', 'rawBytes', 'storedBytes', 'first', 'last'] as const) {
+    if (header[key] !== chunk[key]) throw new TraceDamage(`${key} ${chunk[key]} expected, found ${header[key]}`);
+  }
+  if (got < bytes.length) throw new TraceDamage(`${bytes.length} bytes expected, the file has ${got}`);
+  checkStored(header, bytes.subarray(CHUNK_HEADER_BYTES));
+  return decompressPayload(header, bytes.subarray(CHUNK_HEADER_BYTES - PAYLOAD_OFFSET));
 }
 
-/** The stored data of a chunk, checked, at offset 4 of the result. */
+/** The stored data of a chunk, checked, at `PAYLOAD_OFFSET` of the result. */
 function readStored(source: TraceSource, offset: number, header: ChunkHeader): Uint8Array {
   const left = source.size - offset - CHUNK_HEADER_BYTES;
   if (header.storedBytes > left) {
@@ -120,8 +136,8 @@ function readStored(source: TraceSource, offset: number, header: ChunkHeader): U
       `${header.storedBytes} bytes of ${header.type} data expected, the file has ${Math.max(0, left)}`,
     );
   }
-  const buffer = storedBuffer(header);
-  const stored = buffer.subarray(4);
+  const buffer = new Uint8Array(PAYLOAD_OFFSET + header.storedBytes);
+  const stored = buffer.subarray(PAYLOAD_OFFSET);
   const got = source.read(stored, offset + CHUNK_HEADER_BYTES);
   if (got < header.storedBytes) throw new TraceDamage(`${header.storedBytes} bytes expected, the file has ${got}`);
   checkStored(header, stored);
@@ -140,7 +156,7 @@ function readIndexed(source: TraceSource, header: TraceHeader, seed: number, sta
     if (indexHeader.type !== 'index') return undefined;
     if (indexOffset + placedBytes(indexHeader) + TRAILER_BYTES !== source.size) return undefined;
     if (indexHeader.rawBytes > indexBytesMax(indexOffset)) return undefined;
-    const reader = new ByteReader(readPayload(source, indexOffset, indexHeader));
+    const reader = new ByteReader(decompressPayload(indexHeader, readStored(source, indexOffset, indexHeader)));
     const chunks = chunksFrom(reader, start, indexOffset);
     const checkpoints: CheckpointRecord[] = [];
     while (reader.nextIs(8)) checkpoints.push(checkpointFrom(decode('Checkpoint', reader.field(8))));

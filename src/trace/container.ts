@@ -196,9 +196,12 @@ export function checkStored(header: ChunkHeader, stored: Uint8Array) {
   if (crc32(stored) !== header.payloadCrc) throw new TraceDamage(`checksum of the ${header.type} data is wrong`);
 }
 
-/** The raw bytes of a checked payload, which must lie at offset 4 of its buffer: see `storedBuffer`. */
+/** Room that `decompressPayload` needs before a payload. */
+export const PAYLOAD_OFFSET = 4;
+
+/** The raw bytes of a checked payload, which lies at `PAYLOAD_OFFSET` of a buffer; what is before it is lost. */
 export function decompressPayload(header: ChunkHeader, buffer: Uint8Array): Uint8Array {
-  if (header.codec === 'none') return buffer.subarray(4);
+  if (header.codec === 'none') return buffer.subarray(PAYLOAD_OFFSET);
   // The package wants the raw length in front; the file has it in the chunk header only.
   view(buffer).setUint32(0, header.rawBytes, true);
   let raw: Uint8Array;
@@ -209,11 +212,6 @@ export function decompressPayload(header: ChunkHeader, buffer: Uint8Array): Uint
   }
   if (raw.length !== header.rawBytes) throw new TraceDamage(`${header.rawBytes} bytes expected, found ${raw.length}`);
   return raw;
-}
-
-/** A buffer for `decompressPayload`; the stored bytes belong at offset 4. */
-export function storedBuffer(header: { storedBytes: number }): Uint8Array {
-  return new Uint8Array(4 + header.storedBytes);
 }
 
 function lz4Compress(raw: Uint8Array): Uint8Array {

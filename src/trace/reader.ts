@@ -5,7 +5,7 @@ import { firstAbove } from '../base/search.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
 import { TraceDamage } from './bytes.ts';
 import { Cache } from './cache.ts';
-import { type Catalog, type Damage, readCatalog, readChunkHeader, readPayload } from './catalog.ts';
+import { type Catalog, type Damage, readCatalog, readChunk } from './catalog.ts';
 import { ABSENT, decodeChanges, FIRST_CONTENT, HASH_BYTES, type PageChanges, ZERO } from './changes.ts';
 import { type ConsoleRun, decodeConsole } from './console.ts';
 import type { ChunkType } from './container.ts';
@@ -210,6 +210,7 @@ export class TraceReader {
     let at = 0;
     let loaded: Uint8Array | null = null;
     const zeros = new Uint8Array(PAGE_BYTES);
+    const room = new Uint8Array(chunks.reduce((most, chunk) => Math.max(most, placedBytes(chunk)), 0));
     for (const [i, ref] of refs.entries()) {
       if (ref === ZERO) {
         use(i, zeros);
@@ -219,7 +220,7 @@ export class TraceReader {
       for (; at < chunks.length && content >= before[at] + chunks[at].count; at++) loaded = null;
       assert(content >= 0 && at < chunks.length && content >= before[at], `page content ${ref} in its order`);
       // Not kept: each is needed once, and all of them are many.
-      loaded ??= this.#contents(chunks[at], false);
+      loaded ??= this.#contents(chunks[at], room);
       const offset = (content - before[at]) * PAGE_BYTES;
       use(i, loaded.subarray(offset, offset + PAGE_BYTES));
     }
@@ -315,22 +316,20 @@ export class TraceReader {
     return this.#guard(chunk, () => stream.decode(this.#load(chunk), chunk));
   }
 
-  #contents(chunk: PlacedChunk, keep = true): Uint8Array {
+  /** Page contents; with `room` (see `readChunk`) they are not kept. */
+  #contents(chunk: PlacedChunk, room?: Uint8Array): Uint8Array {
     return this.#guard(chunk, () => {
       if (chunk.rawBytes !== chunk.count * PAGE_BYTES) throw new TraceDamage(`${chunk.count} pages expected`);
-      return this.#load(chunk, keep);
+      if (!room) return this.#load(chunk);
+      return this.#cache.get(chunk.sequence) ?? readChunk(this.#source, chunk, this.#catalog.seed, room);
     });
   }
 
-  /** The raw data of a chunk, which must be what the index says. */
+  /** The raw data of a chunk. */
   #load(chunk: PlacedChunk, keep = true): Uint8Array {
     const cached = this.#cache.get(chunk.sequence);
     if (cached) return cached;
-    const header = readChunkHeader(this.#source, chunk.offset, this.#catalog.seed);
-    for (const key of ['type', 'codec', 'sequence', 'count', 'rawBytes', 'storedBytes', 'first', 'last'] as const) {
-      if (header[key] !== chunk[key]) throw new TraceDamage(`${key} ${chunk[key]} expected, found ${header[key]}`);
-    }
-    const payload = readPayload(this.#source, chunk.offset, header);
+    const payload = readChunk(this.#source, chunk, this.#catalog.seed);
     if (keep) this.#cache.set(chunk.sequence, payload, payload.length);
     return payload;
   }

@@ -33,10 +33,15 @@ export class FramePool {
   /** A frame of zeros with one reference. */
   allocate(): number {
     const fresh = this.#freeSlots.length === 0;
-    const address = this.#slot();
+    const frame = this.take();
     // Memory that was never used is zero already.
-    if (!fresh) this.#memory.fill(0, address, address + PAGE_BYTES);
-    return this.#frame(address);
+    if (!fresh) this.bytes(frame).fill(0);
+    return frame;
+  }
+
+  /** A frame with one reference, and with any content. */
+  take(): number {
+    return this.#frame(this.#slot());
   }
 
   /** Host address of a frame. */

@@ -79,6 +79,18 @@ export class Pages {
     return this.pool.bytes(this.#frames[page]);
   }
 
+  /** A page's storage for a new content, all of it. Only for loading a state: no host address may be in use. */
+  replace(page: number): Uint8Array {
+    const frame = this.#frames[page];
+    if (frame !== 0 && this.pool.references(frame) > 1) {
+      this.pool.release(frame);
+      this.#map(page, this.pool.take());
+      this.#setFlags(page, this.#getFlags(page) & ~PAGE_FLAG.protected);
+      this.#markDirty(page);
+    }
+    return this.write(page);
+  }
+
   /** Gives a page storage. */
   touch(page: number): void {
     if (this.#frames[page] !== 0) return;
