@@ -10,6 +10,8 @@ import { openSession } from '../debugger/open.ts';
 import { folderCache } from '../symbols/index.ts';
 import { command } from './command-line.ts';
 import { addressText, isLoopback, listenRefusal, parseListen } from './gdb-server.ts';
+import { isElf } from './launch.ts';
+import { Recordings } from './recording.ts';
 import { openSymbols } from './symbol-options.ts';
 
 export const dapCommand = command(
@@ -22,20 +24,33 @@ export const dapCommand = command(
     },
   },
   async ({ listen }) => {
-    if (listen === undefined) return serve(process.stdin, process.stdout);
-    await serveSocket(listen);
+    const recordings = new Recordings();
+    const stop = () => void recordings.end();
+    process.on('SIGINT', stop).on('SIGTERM', stop);
+    if (listen === undefined) await serveStandard(recordings);
+    else await serveSocket(listen, recordings);
+    // Guests that were left to themselves live on; who asks for the end ends them, too.
+    await recordings.ended();
+    process.off('SIGINT', stop).off('SIGTERM', stop);
   },
 );
 
-async function serve(input: Readable, output: Writable): Promise<void> {
-  const server = new AdapterServer(hostOf());
+function start(input: Readable, output: Writable, recordings: Recordings): AdapterServer {
+  const server = new AdapterServer(hostOf(recordings));
   server.start(input as NodeJS.ReadableStream, output as NodeJS.WritableStream);
+  return server;
+}
+
+async function serveStandard(recordings: Recordings): Promise<void> {
+  const server = start(process.stdin, process.stdout, recordings);
+  const stop = () => server.shutdown();
+  process.once('SIGINT', stop).once('SIGTERM', stop);
   await server.ended;
-  input.destroy();
+  process.stdin.destroy();
 }
 
 /** Each editor that connects has a session of its own. */
-async function serveSocket(option: string): Promise<void> {
+async function serveSocket(option: string, recordings: Recordings): Promise<void> {
   const listen = parseListen('--listen', option);
   if (!isLoopback(listen.host)) {
     console.error(
@@ -45,7 +60,7 @@ async function serveSocket(option: string): Promise<void> {
   const server = createServer({ noDelay: true }, (socket) => {
     // What went wrong with a socket, 'close' follows.
     socket.on('error', () => {});
-    serve(socket, socket).then(
+    start(socket, socket, recordings).ended.then(
       () => socket.end(),
       (error: Error) => {
         console.error(`chronovisor: ${error.message}`);
@@ -66,12 +81,15 @@ async function serveSocket(option: string): Promise<void> {
 }
 
 /** Indices of symbol files are kept where the system keeps what can be made again. */
-function hostOf(): Host {
+function hostOf(recordings: Recordings): Host {
   const caches = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
   const cache = folderCache(join(caches, 'chronovisor'));
+  const symbols = (files: readonly string[]) => openSymbols(files, 'symbolFiles', cache);
   return {
     openTrace: (path) => openSession(path),
-    openSymbols: (files) => openSymbols(files, 'symbolFiles', cache),
+    openSymbols: symbols,
+    kernelSymbols: (path) => (isElf(path) ? symbols([path]) : null),
+    launch: (args, again, hooks) => recordings.launch(args, again, hooks),
     exists: existsSync,
   };
 }

@@ -1,6 +1,7 @@
 /** One run of a guest at the command line, recorded or not. */
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
+import type { CompilerThread } from '../compiler/thread.ts';
 import type { LiveMachine } from '../debugger/live.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
 import { type FailureSigns, type ScriptLine, Session, type SessionEnd } from '../recorder/session.ts';
@@ -9,7 +10,8 @@ import type { ClosedTrace, TraceHeader, TraceWriter } from '../trace/index.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { parseNumber, parseWhole } from './arguments.ts';
 import type { Options, Values } from './command-line.ts';
-import { assembleMachine, MACHINE_OPTIONS } from './machine-options.ts';
+import { HeldMachine } from './held-machine.ts';
+import { assembleMachine, MACHINE_OPTIONS, type MachineArguments } from './machine-options.ts';
 import { readScript } from './script.ts';
 import { SpeedMeter } from './speed.ts';
 import { type Status, Terminal } from './terminal.ts';
@@ -100,6 +102,32 @@ export async function performRun(
   output: Output | null,
   how: RunHow = {},
 ): Promise<Outcome> {
+  const { living, compiler } = await assembleLiving(args, output);
+  try {
+    return await conduct(living, args, plan, { ...how, path: output?.path });
+  } finally {
+    // There may be a next run, with a machine and a compiler of its own.
+    await compiler.close();
+  }
+}
+
+/** A machine that is to live. */
+export interface Living {
+  readonly machine: VirtMachine;
+  readonly recorder: Recorder | null;
+  /** Device that the terminal is wired to. */
+  readonly console: string;
+  readonly clock: 'virtual' | 'host';
+}
+
+export interface AssembledLiving {
+  readonly living: Living;
+  /** To be closed when the machine has run for the last time. */
+  readonly compiler: CompilerThread;
+}
+
+/** Puts a machine together and, with an output, a recorder beside it. */
+export async function assembleLiving(args: MachineArguments, output: Output | null): Promise<AssembledLiving> {
   // A run without a recorder loads nothing of the trace; a recorder's thread loads while the machine is put together.
   const tracing = output ? await import('../trace/writer.ts') : null;
   const thread = tracing?.startWriterThread();
@@ -127,22 +155,7 @@ export async function performRun(
     });
   }
   const recorder = writer ? new Recorder(machine, writer) : null;
-  const living = { machine, recorder, console: description.console, clock: args.clock };
-  try {
-    return await conduct(living, args, plan, { ...how, path: output?.path });
-  } finally {
-    // There may be a next run, with a machine and a compiler of its own.
-    await compiler.close();
-  }
-}
-
-/** A machine that is to live. */
-export interface Living {
-  readonly machine: VirtMachine;
-  readonly recorder: Recorder | null;
-  /** Device that the terminal is wired to. */
-  readonly console: string;
-  readonly clock: 'virtual' | 'host';
+  return { living: { machine, recorder, console: description.console, clock: args.clock }, compiler };
 }
 
 /** Runs a machine with the terminal until something ends it. */
@@ -181,19 +194,9 @@ export async function conduct(
   let end: SessionEnd | null = null;
   try {
     if (debug && recorder && path !== undefined) {
-      await debug({
-        ...{ machine, path, console },
-        run: async (until) => {
-          const stopped = end ?? (await session.run(until));
-          if (!stopped.held) end = stopped;
-          return end !== null;
-        },
-        hold: () => session.hold(),
-        flush: async () => {
-          recorder.flush();
-          await recorder.drain();
-        },
-      });
+      const live = new HeldMachine({ machine, recorder, console }, session, path);
+      await debug(live);
+      end = live.end;
     }
     end ??= await session.run();
   } catch (error) {

@@ -46,21 +46,25 @@ interface Motion {
   /** Whether it can be interrupted and begun again and be the same. */
   readonly resumable: boolean;
   paused: boolean;
+  /** Nobody is told of its end: the client has asked for something else. */
+  quiet: boolean;
 }
 
 type Work = (traveller: Traveller) => Promise<Arrival>;
 
 const PAST = 'a recorded trace cannot be changed; chronovisor branch makes a machine that lives on from any position';
-const NO_LAUNCH =
-  'this adapter opens recorded traces: use "request": "attach" with "trace"; chronovisor record makes one';
 const PANIC = [{ kind: 'panic' }] as const;
+/** Where a recording stops first: before its first step, when the guest panics, or nowhere by itself. */
+const LIVE_ENTRIES = ['entry', 'panic', 'run'] as const;
 
 export class Adapter {
   readonly #host: Host;
   readonly #tell: Tell;
   #debuggee: Debuggee | null = null;
-  /** Where the trace is entered, once the client has set its breakpoints. */
+  /** Where the trace is entered, once the client has set its breakpoints; or when a recording stops first. */
   #entry = 'panic';
+  /** What the recording was begun with. */
+  #launched: Arguments | null = null;
   #motion: Motion | null = null;
   /** The hit that the machine stands at, if it is a trap or a panic. */
   #exception: Hit | null = null;
@@ -69,6 +73,8 @@ export class Adapter {
   #progressCount = 0;
   /** Breakpoints are set one group after the other. */
   #setting: Promise<unknown> = Promise.resolve();
+  /** Groups of breakpoints, as they were asked for. */
+  readonly #groups = new Map<string, (debuggee: Debuggee) => Wanted[]>();
 
   constructor(host: Host, tell: Tell) {
     this.#host = host;
@@ -92,18 +98,29 @@ export class Adapter {
     }
   }
 
-  /** Ends everything; the adapter can be thrown away. */
-  async close(): Promise<void> {
+  /** Ends everything; the adapter can be thrown away. With `release` a guest that is being recorded lives on. */
+  async close(release = false): Promise<void> {
+    for (const abort of [...this.#tasks.values(), ...this.#progress.values()]) abort.abort();
     const debuggee = this.#debuggee;
     this.#debuggee = null;
-    for (const abort of [...this.#tasks.values(), ...this.#progress.values()]) abort.abort();
-    this.#motion?.abort.abort();
-    await this.#motion?.done;
+    await this.#halt();
     await debuggee?.session.close();
+    if (release) debuggee?.recorded?.release();
+    else await debuggee?.recorded?.finish();
+  }
+
+  /** Ends a movement, of which nobody is told. */
+  async #halt(): Promise<void> {
+    const motion = this.#motion;
+    if (!motion) return;
+    motion.quiet = true;
+    motion.paused = true;
+    motion.abort.abort();
+    await motion.done;
   }
 
   get #open(): Debuggee {
-    if (!this.#debuggee) throw new UserError('no trace is open: attach comes first');
+    if (!this.#debuggee) throw new UserError('no trace is open: launch or attach comes first');
     return this.#debuggee;
   }
 
@@ -127,27 +144,27 @@ export class Adapter {
       if (args.text('pathFormat', 'path') !== 'path') throw new UserError('paths must be plain paths, not URIs');
       return CAPABILITIES;
     },
-    launch: () => {
-      throw new UserError(NO_LAUNCH);
-    },
+    launch: (args, task) => this.#launch(args, task),
     attach: (args, task) => this.#attach(args, task),
     configurationDone: async (_, task) => this.#enter(task),
-    disconnect: async () => {
-      await this.close();
+    disconnect: async (args) => {
+      await this.close(args.has('terminateDebuggee') && !args.flag('terminateDebuggee'));
       return undefined;
     },
-    terminate: (_, task) => {
+    terminate: async (_, task) => {
+      await this.#halt();
+      await this.#debuggee?.recorded?.finish();
       task.afterwards = () => this.#tell('terminated');
       return undefined;
     },
-    restart: (_, task) => this.#goTo(0, 'restart', task),
+    restart: (args, task) => (this.#launched ? this.#restart(args, task) : this.#goTo(0, 'restart', task)),
     cancel: (args) => {
       if (args.has('requestId')) this.#tasks.get(args.whole('requestId'))?.abort();
       if (args.has('progressId')) this.#progress.get(args.text('progressId'))?.abort();
       return undefined;
     },
 
-    threads: () => look.threads(this.#open),
+    threads: () => (this.#motion ? look.movingThreads(this.#open) : look.threads(this.#open)),
     stackTrace: (args) =>
       look.stackTrace(this.#open, this.#hart(args), args.whole('startFrame', 0), args.whole('levels', 0)),
     scopes: async (args) => ({ scopes: await this.#open.variables.scopes(args.whole('frameId')) }),
@@ -182,20 +199,22 @@ export class Adapter {
 
     breakpointLocations: (args) => look.breakpointLocations(this.#open, args),
     setBreakpoints: (args) => {
-      const { symbols, sources } = this.#open;
       const source = args.object('source');
       const all = args.objects('breakpoints');
       const reference = source.whole('sourceReference', 0);
-      if (reference > 0) return this.#set(`listing ${reference}`, () => listingPoints(sources, reference, all));
+      if (reference > 0)
+        return this.#set(`listing ${reference}`, ({ sources }) => listingPoints(sources, reference, all));
       const path = source.text('path');
-      return this.#set(`source ${path}`, () => sourcePoints(symbols, sources, path, all));
+      return this.#set(`source ${path}`, ({ symbols, sources }) => sourcePoints(symbols, sources, path, all));
     },
     setFunctionBreakpoints: (args) => {
-      const { symbols, sources } = this.#open;
-      return this.#set('functions', () => functionPoints(symbols, sources, args.objects('breakpoints')));
+      const all = args.objects('breakpoints');
+      return this.#set('functions', ({ symbols, sources }) => functionPoints(symbols, sources, all));
     },
-    setInstructionBreakpoints: (args) =>
-      this.#set('instructions', () => instructionPoints(this.#open.symbols, args.objects('breakpoints'))),
+    setInstructionBreakpoints: (args) => {
+      const all = args.objects('breakpoints');
+      return this.#set('instructions', ({ symbols }) => instructionPoints(symbols, all));
+    },
     setDataBreakpoints: (args) => this.#set('data', () => dataPoints(args.objects('breakpoints'))),
     setExceptionBreakpoints: (args) =>
       this.#set('exceptions', () => exceptionPoints(args.texts('filters'), args.objects('filterOptions'))),
@@ -218,11 +237,15 @@ export class Adapter {
     'chronovisor/stepBackInto': (args, task) => this.#step(args, { direction: 'back', over: false }, task),
     'chronovisor/stepBackOut': (args, task) => this.#out(args, 'back', task),
     'chronovisor/when': async () => {
-      const [{ position, timeNs, hart }, { end }] = await Promise.all([
+      const [{ position, timeNs, hart }, { end, live, trace }] = await Promise.all([
         this.#open.session.where(),
         this.#open.session.info(),
       ]);
-      return { position, end, timeNs, hart };
+      return { position, end, timeNs, hart, live, trace };
+    },
+    'chronovisor/type': async (args) => {
+      await this.#open.session.type(new TextEncoder().encode(args.text('text')));
+      return undefined;
     },
     'chronovisor/display': (args, task) => {
       this.#open.variables.hexadecimal = args.flag('hexadecimal');
@@ -243,9 +266,69 @@ export class Adapter {
     task.afterwards = () => this.#tell('initialized');
   }
 
+  async #launch(args: Arguments, task: Task): Promise<undefined> {
+    if (this.#debuggee) throw new UserError('a trace is open already');
+    await this.#begin(args, null);
+    task.afterwards = () => this.#tell('initialized');
+  }
+
+  /** Begins a recording, and takes over the breakpoints of the one before. */
+  async #begin(args: Arguments, before: Debuggee | null): Promise<void> {
+    this.#entry = args.choice('stopAt', LIVE_ENTRIES, 'panic');
+    const debuggee = await Debuggee.launch(this.#host, args, before !== null, this.#tell);
+    this.#debuggee = debuggee;
+    this.#launched = args;
+    if (before) await this.#resetBreakpoints(debuggee, before);
+    await debuggee.settle();
+    this.#tell('output', { category: 'console', output: `recording to ${debuggee.recorded?.path}\n` });
+  }
+
+  async #resetBreakpoints(debuggee: Debuggee, before: Debuggee): Promise<void> {
+    for (const [group, wanted] of this.#groups) {
+      for (const breakpoint of await debuggee.breakpoints.setAgain(group, wanted(debuggee), before.breakpoints)) {
+        this.#tell('breakpoint', { reason: 'changed', breakpoint });
+      }
+    }
+  }
+
+  /** The recording ends, and another one begins; its configuration may be a new one. */
+  async #restart(args: Arguments, task: Task): Promise<undefined> {
+    const before = this.#open;
+    const launched = args.has('arguments') ? args.object('arguments') : this.#launched!;
+    await this.#halt();
+    this.#debuggee = null;
+    await before.session.close();
+    await before.recorded?.finish();
+    try {
+      await this.#begin(launched, before);
+    } catch (error) {
+      task.afterwards = () => this.#tell('terminated');
+      throw error;
+    }
+    return this.#enter(task);
+  }
+
+  /** The first movement of a recording, from position 0. */
+  #enterLive(task: Task): undefined {
+    const entry = this.#entry;
+    const motion = { title: 'Running', reason: entry === 'entry' ? 'entry' : 'pause', hart: null };
+    if (entry === 'entry') {
+      this.#move(task, motion, async ({ session }) => ({ event: await session.where(), breakpoints: [] }));
+      return undefined;
+    }
+    const until = entry === 'panic' ? PANIC : [];
+    this.#move(task, { ...motion, resumable: true }, async (traveller) => {
+      const arrival = await run(traveller, 'forward', until);
+      this.#exception = arrival.event.hits.find(({ stop }) => stop < 0) ?? null;
+      return arrival;
+    });
+    return undefined;
+  }
+
   /** To the place where the trace is entered. One without a panic is entered at its end. */
   async #enter(task: Task): Promise<undefined> {
-    const { session } = this.#open;
+    const { session, recorded } = this.#open;
+    if (recorded) return this.#enterLive(task);
     const { end } = await session.info();
     const panic = this.#entry === 'panic';
     const position = panic ? end : await parsePlace(session, this.#entry);
@@ -339,6 +422,7 @@ export class Adapter {
       interludes: [],
       resumable,
       paused: false,
+      quiet: false,
       done: begun
         .then(() => this.#travel(debuggee, title, work, motion))
         .then((arrival) => this.#arrived(debuggee, motion, arrival, { reason, hart })),
@@ -372,7 +456,7 @@ export class Adapter {
     // Between the last look and now, somebody may have come to wait.
     for (const interlude of motion.interludes.splice(0)) await interlude();
     this.#motion = null;
-    if (this.#debuggee !== debuggee) return;
+    if (motion.quiet) return;
     try {
       const { event } = await debuggee.settle();
       if (arrival instanceof Error) {
@@ -397,19 +481,27 @@ export class Adapter {
       this.#stopped({ ...told, ...text }, hit?.hart ?? event.hart);
       return;
     }
-    const ends = { begin: 'Beginning of the trace', end: 'End of the trace', cancelled: 'Paused' } as const;
+    const ended = this.#open.recorded?.ended ?? null;
+    const ends = {
+      begin: 'Beginning of the trace',
+      end: ended === null ? 'End of the trace' : `End of the recording: ${ended}`,
+      cancelled: 'Paused',
+    };
     if (reason === 'begin' || reason === 'end' || reason === 'cancelled') {
       this.#stopped({ reason: 'pause', description: ends[reason] }, asked.hart ?? event.hart);
       return;
     }
     const panic = this.#exception ? { text: look.exceptionText(this.#exception) } : {};
-    this.#stopped({ reason: asked.reason, ...panic }, asked.hart ?? event.hart);
+    // The panic that a recording was run to is no place that was asked for.
+    const why = reason === 'stop' && this.#exception ? 'exception' : asked.reason;
+    this.#stopped({ reason: why, ...panic }, asked.hart ?? event.hart);
   }
 
   #stopped(body: { reason: string; description?: string; text?: string }, hart: number): void {
-    const { position, timeNs } = this.#open.variables.now.event;
+    const { variables, recorded } = this.#open;
+    const { position, timeNs } = variables.now.event;
     this.#tell('stopped', { ...body, threadId: hart + 1, allThreadsStopped: true });
-    this.#tell('chronovisor/position', { position, timeNs });
+    this.#tell('chronovisor/position', { position, timeNs, live: recorded !== null && recorded.ended === null });
   }
 
   /** Does something long, of which the client is told, and which it can cancel. */
@@ -426,10 +518,11 @@ export class Adapter {
   }
 
   /** Sets a group of breakpoints, in the middle of a run if there is one. */
-  #set(group: string, wanted: () => Wanted[]): Promise<object> {
-    const { breakpoints } = this.#open;
-    const points = wanted();
-    const set = async () => ({ breakpoints: await breakpoints.set(group, points) });
+  #set(group: string, wanted: (debuggee: Debuggee) => Wanted[]): Promise<object> {
+    const debuggee = this.#open;
+    const points = wanted(debuggee);
+    this.#groups.set(group, wanted);
+    const set = async () => ({ breakpoints: await debuggee.breakpoints.set(group, points) });
     const motion = this.#motion;
     const work = async () => {
       if (!motion || motion !== this.#motion) return set();
@@ -487,7 +580,14 @@ export class Adapter {
     const done = new Promise<void>((resolve) => {
       finish = resolve;
     });
-    this.#motion = { abort: new AbortController(), interludes: [], resumable: false, paused: false, done };
+    this.#motion = {
+      abort: new AbortController(),
+      interludes: [],
+      resumable: false,
+      paused: false,
+      quiet: false,
+      done,
+    };
     try {
       await debuggee.session.seek(position, control);
     } finally {

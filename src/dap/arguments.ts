@@ -93,6 +93,13 @@ export class Arguments {
     return parseAddress(this.text(name)) ?? this.#fail(name, 'an address such as "0x80200000"');
   }
 
+  /** A text or a number, as a text. */
+  textOrNumber(name: string): string {
+    const value = this.#value(name);
+    if (typeof value === 'string') return value;
+    return typeof value === 'number' && Number.isFinite(value) ? String(value) : this.#fail(name, 'a text or a number');
+  }
+
   /** A text or a whole number. */
   textOrWhole(name: string, otherwise: string): string {
     const value = this.#value(name) ?? otherwise;

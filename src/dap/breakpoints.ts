@@ -57,32 +57,48 @@ export class Breakpoints {
   readonly #session: DebugSession;
   /** By where they were set: a source file, or one of the other kinds. */
   readonly #groups = new Map<string, Breakpoint[]>();
+  /** The client's numbers of each group, in its order. */
+  readonly #ids = new Map<string, readonly number[]>();
   #next = 1;
 
   constructor(session: DebugSession) {
     this.#session = session;
   }
 
+  /** Sets a group that had these numbers in another session. */
+  async setAgain(group: string, all: readonly Wanted[], before: Breakpoints): Promise<DebugProtocol.Breakpoint[]> {
+    this.#next = Math.max(this.#next, before.#next);
+    const ids = before.#ids.get(group) ?? [];
+    return this.#set(group, all, (i) => ids[i] ?? this.#next++);
+  }
+
   /** Sets all breakpoints of a group, those that were there before among them. Those that stay as they are keep their count. */
-  async set(group: string, all: readonly Wanted[]): Promise<DebugProtocol.Breakpoint[]> {
+  set(group: string, all: readonly Wanted[]): Promise<DebugProtocol.Breakpoint[]> {
+    return this.#set(group, all, () => this.#next++);
+  }
+
+  async #set(group: string, all: readonly Wanted[], idOf: (i: number) => number): Promise<DebugProtocol.Breakpoint[]> {
     const before = [...(this.#groups.get(group) ?? [])];
     const now: Breakpoint[] = [];
     const answers: DebugProtocol.Breakpoint[] = [];
-    for (const wanted of all) {
+    for (const [i, wanted] of all.entries()) {
       const same = before.findIndex((known) => keyOf(known.wanted) === keyOf(wanted));
       if (same >= 0) {
         const [kept] = before.splice(same, 1);
         now.push(kept);
         answers.push({ ...wanted.place, id: kept.id, verified: true });
-      } else answers.push(await this.#add(wanted, now));
+      } else answers.push(await this.#add(wanted, now, idOf(i)));
     }
     for (const { stops } of before) for (const stop of stops) await this.#session.removeStop(stop);
     this.#groups.set(group, now);
+    this.#ids.set(
+      group,
+      answers.map(({ id }) => id!),
+    );
     return answers;
   }
 
-  async #add(wanted: Wanted, now: Breakpoint[]): Promise<DebugProtocol.Breakpoint> {
-    const id = this.#next++;
+  async #add(wanted: Wanted, now: Breakpoint[], id: number): Promise<DebugProtocol.Breakpoint> {
     const stops: number[] = [];
     try {
       if (wanted.stops.length === 0) throw new UserError(wanted.problem ?? 'nothing can stop here');

@@ -23,6 +23,7 @@ export const CAPABILITIES: DebugProtocol.Capabilities = {
   supportsSteppingGranularity: true,
   supportsRestartRequest: true,
   supportsTerminateRequest: true,
+  supportTerminateDebuggee: true,
   supportsCancelRequest: true,
   supportsDelayedStackTraceLoading: true,
   supportsEvaluateForHovers: true,

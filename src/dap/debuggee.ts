@@ -1,12 +1,22 @@
 /** What is being debugged: a trace, its symbols and sources, and what was set in it. */
+import { UserError } from '../base/assert.ts';
 import type { DebugSession, Hit } from '../debugger/session.ts';
 import { evaluate, formatValue, type Symbols } from '../symbols/index.ts';
 import type { Arguments } from './arguments.ts';
 import { type Breakpoint, Breakpoints } from './breakpoints.ts';
+import { ConsoleFeed } from './console-feed.ts';
 import { Moment } from './moment.ts';
-import type { Host, Tell } from './protocol.ts';
+import type { Host, Recorded, Tell } from './protocol.ts';
 import { Sources } from './sources.ts';
 import { Variables } from './variables.ts';
+
+/** Time between two positions that a client is told while the machine runs. */
+const MOVED_MS = 250;
+
+interface Live {
+  readonly recorded: Recorded;
+  readonly feed: ConsoleFeed;
+}
 
 export class Debuggee {
   readonly session: DebugSession;
@@ -14,9 +24,16 @@ export class Debuggee {
   readonly sources: Sources;
   readonly breakpoints: Breakpoints;
   readonly variables = new Variables();
+  /** How many there are. */
+  harts = 0;
+  /** The recording that the session is of, if it is made here. */
+  readonly recorded: Recorded | null;
+  readonly #feed: ConsoleFeed | null;
 
-  constructor(session: DebugSession, symbols: Symbols, sources: Sources) {
+  constructor(session: DebugSession, symbols: Symbols, sources: Sources, live: Live | null = null) {
     this.session = session;
+    this.recorded = live?.recorded ?? null;
+    this.#feed = live?.feed ?? null;
     this.symbols = symbols;
     this.sources = sources;
     this.breakpoints = new Breakpoints(session);
@@ -31,10 +48,32 @@ export class Debuggee {
     return new Debuggee(session, symbols, new Sources(symbols, host, options));
   }
 
+  /** Begins the recording that a client's configuration describes. `again`: after one of the same. */
+  static async launch(host: Host, args: Arguments, again: boolean, tell: Tell): Promise<Debuggee> {
+    const symbols = args.has('symbolFiles')
+      ? host.openSymbols(args.texts('symbolFiles'))
+      : kernelSymbols(host, args, tell);
+    const options = { map: args.entries('sourceMap'), folders: args.texts('sourceFolders') };
+    const feed = new ConsoleFeed(tell);
+    let moved = 0;
+    const recorded: Recorded = await host.launch(args, again, {
+      console: (data) => feed.add(data, recorded.position, recorded.timeNs),
+      moved: (position, timeNs) => {
+        const now = performance.now();
+        if (now - moved < MOVED_MS) return;
+        moved = now;
+        tell('chronovisor/position', { position, timeNs, live: true, running: true });
+      },
+    });
+    return new Debuggee(recorded.session, symbols, new Sources(symbols, host, options), { recorded, feed });
+  }
+
   /** The machine stands still from now on, and can be looked at. */
   async settle(): Promise<Moment> {
+    this.#feed?.flush();
     const moment = await Moment.of(this.session, this.symbols);
     this.variables.enter(moment);
+    this.harts = moment.harts.length;
     return moment;
   }
 
@@ -94,4 +133,16 @@ export class Debuggee {
       return `<${(error as Error).message}>`;
     }
   }
+}
+
+/** Where a configuration names no symbol files, the kernel may have symbols itself. */
+function kernelSymbols(host: Host, args: Arguments, tell: Tell): Symbols {
+  try {
+    const own = host.kernelSymbols(args.text('kernel', ''));
+    if (own) return own;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    tell('output', { category: 'important', output: `${error.message}; there are no symbols\n` });
+  }
+  return host.openSymbols([]);
 }

@@ -29,6 +29,11 @@ export function threads({ variables }: Debuggee): DebugProtocol.ThreadsResponse[
   };
 }
 
+/** What can be told while the machine runs. */
+export function movingThreads({ harts }: Debuggee): DebugProtocol.ThreadsResponse['body'] {
+  return { threads: Array.from({ length: harts }, (_, hart) => ({ id: hart + 1, name: `hart ${hart}` })) };
+}
+
 export async function stackTrace(debuggee: Debuggee, hart: number, start: number, levels: number) {
   const { variables, sources, symbols } = debuggee;
   const moment = variables.now;

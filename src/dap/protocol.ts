@@ -1,13 +1,41 @@
 /** What the adapter needs of the computer that it runs on, and of the one who carries its messages. */
 import type { DebugSession } from '../debugger/session.ts';
 import type { Symbols } from '../symbols/index.ts';
+import type { Arguments } from './arguments.ts';
 
 /** What cannot be opened is a `UserError`. */
 export interface Host {
   openTrace(path: string): Promise<DebugSession>;
   /** Files as `FILE` or `FILE@ADDRESS`: moved so that it begins at the address. */
   openSymbols(files: readonly string[]): Symbols;
+  /** Symbols of the kernel that is to be recorded; null if its file can have none. */
+  kernelSymbols(path: string): Symbols | null;
+  /** Begins a recording. `again`: of what was recorded before. */
+  launch(args: Arguments, again: boolean, hooks: LaunchHooks): Promise<Recorded>;
   exists(path: string): boolean;
+}
+
+export interface LaunchHooks {
+  /** The guest sends bytes to its console. */
+  console(data: Uint8Array): void;
+  /** The machine is running, and has come to here. Called about ten times a second. */
+  moved(position: number, timeNs: number): void;
+}
+
+/** A guest that is recorded. */
+export interface Recorded {
+  readonly session: DebugSession;
+  /** The trace. */
+  readonly path: string;
+  /** Where the machine is, which may be ahead of the session. */
+  readonly position: number;
+  readonly timeNs: number;
+  /** Why it is over; null while it lives. */
+  readonly ended: string | null;
+  /** Ends the guest's life, if it lives, and closes the trace. Not while it runs. */
+  finish(): Promise<void>;
+  /** Lets the guest live on by itself, with nobody to look at it. */
+  release(): void;
 }
 
 /** Tells the client something that it did not ask for. */

@@ -105,6 +105,7 @@ export class Engine {
       ramBytes: machine.memoryBytes,
       end: this.timeline.end,
       console: machine.console,
+      live: false,
     };
   }
 

@@ -9,7 +9,7 @@ import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { withoutConsole } from './console-stops.ts';
 import { Ignored } from './ignored.ts';
 import { type OpenOptions, startEngine, ThreadSession } from './open.ts';
-import type { DebugSession, RunOptions, StepOptions, StopEvent } from './session.ts';
+import type { DebugSession, RunOptions, SessionInfo, StepOptions, StopEvent } from './session.ts';
 
 /** A machine that lives and is recorded, as its owner lends it. */
 export interface LiveMachine {
@@ -20,6 +20,8 @@ export interface LiveMachine {
   /** Lets it live until it is held, a probe stops it or it comes to a position; true once it has ended. */
   run(until?: number): Promise<boolean>;
   hold(): void;
+  /** Types at its console, as soon as it lives on. */
+  type(data: Uint8Array): void;
   /** Afterwards the file replays to where the machine is. */
   flush(): Promise<void>;
 }
@@ -43,10 +45,20 @@ class LiveSession extends ThreadSession {
     this.#live = live;
   }
 
+  override async info(): Promise<SessionInfo> {
+    return { ...(await super.info()), live: !this.#over };
+  }
+
+  override async type(data: Uint8Array): Promise<void> {
+    if (this.#over) return super.type(data);
+    this.#live.type(data);
+  }
+
   override async run(options: RunOptions): Promise<StopEvent> {
+    const { position } = await this.where();
     const event = await super.run(options);
     if (options.direction === 'back' || event.reason !== 'end' || this.#over) return event;
-    return this.#goOn(options);
+    return this.#goOn(options, event.position === position);
   }
 
   override async step(options: StepOptions): Promise<StopEvent> {
@@ -61,8 +73,8 @@ class LiveSession extends ThreadSession {
     }
   }
 
-  /** Lives on from the end of what is recorded, until one of the stops is hit. */
-  async #goOn({ signal, until = [], untilOnly = false, limit }: RunOptions): Promise<StopEvent> {
+  /** Lives on from the end of what is recorded, until one of the stops is hit; with `pass`, not by a breakpoint where it stands. */
+  async #goOn({ signal, until = [], untilOnly = false, limit }: RunOptions, pass: boolean): Promise<StopEvent> {
     const { machine } = this.#live;
     const set = untilOnly ? [] : (await this.stops()).filter(({ enabled }) => enabled);
     const stops: NumberedStop[] = [
@@ -70,6 +82,7 @@ class LiveSession extends ThreadSession {
       ...until.map((spec, i) => ({ id: -1 - i, spec: placed(spec, machine) })),
     ];
     const ignored = new Ignored(stops);
+    const from = machine.position;
     const hits: Hit[] = [];
     const told = (hit: Hit) => {
       if (!ignored.wants(hit)) return false;
@@ -87,7 +100,7 @@ class LiveSession extends ThreadSession {
     signal?.addEventListener('abort', hold, { once: true });
     try {
       do {
-        watcher.arm(told, machine.position);
+        watcher.arm(told, pass || machine.position > from ? machine.position : undefined);
         if (signal?.aborted) break;
         this.#over = await this.#live.run(limit);
       } while (!this.#over && hits.length === 0 && watcher.stale);

@@ -1,6 +1,7 @@
 /** Opens a trace as a session: its engine runs in a thread of its own, and this side asks. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { UserError } from '../base/assert.ts';
 import { errorOf } from '../replay/pool.ts';
 import { MEMORY_BUDGET_DEFAULT } from '../replay/timeline.ts';
 import type { EngineStart, FromEngine, ToEngine } from './protocol.ts';
@@ -33,6 +34,8 @@ export interface OpenOptions {
   /** Position to begin at: quicker than to begin at 0, as without it, and to go there. */
   readonly at?: number | 'end';
 }
+
+const PAST = 'what is recorded cannot be changed; a branch makes a machine that lives on from any position';
 
 /** A trace of a path. A `UserError` says why it cannot be opened. */
 export async function openSession(path: string, options: OpenOptions = {}): Promise<DebugSession> {
@@ -85,7 +88,9 @@ export class ThreadSession implements DebugSession {
     worker.on('exit', () => this.#end(new Error('the session is closed')));
   }
 
-  info = () => this.#call<SessionInfo>('info', []);
+  info(): Promise<SessionInfo> {
+    return this.#call<SessionInfo>('info', []);
+  }
   where = () => this.#call<StopEvent>('where', []);
   seek = (position: number, control?: Control) => this.#call<StopEvent>('seek', [position], control);
   step({ signal, progress, ...options }: StepOptions): Promise<StopEvent> {
@@ -145,6 +150,10 @@ export class ThreadSession implements DebugSession {
     } finally {
       if (!over) this.#send({ kind: 'cancel', id });
     }
+  }
+
+  async type(_data: Uint8Array): Promise<void> {
+    throw new UserError(PAST);
   }
 
   async close(): Promise<void> {

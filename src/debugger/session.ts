@@ -22,6 +22,8 @@ export interface SessionInfo {
   readonly end: number;
   /** Device that the person's terminal is wired to. */
   readonly console: string;
+  /** Whether the machine lives on from the last position when it is run forward. */
+  readonly live: boolean;
 }
 
 export type Direction = 'forward' | 'back';
@@ -193,6 +195,8 @@ export interface DebugSession {
   evaluate(hart: number, expression: string): Promise<bigint | null>;
   /** What the guest has sent to the console so far: the last bytes, at most so many. */
   console(bytesMax: number): Promise<Uint8Array>;
+  /** Types at the console of a live machine, which hears it as soon as it lives on; a UserError elsewhere. */
+  type(data: Uint8Array): Promise<void>;
 
   /** The new stop's number, from 1 up. A spec that makes no sense is a UserError. */
   addStop(spec: StopSpec): Promise<number>;

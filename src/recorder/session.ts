@@ -80,6 +80,8 @@ export class Session {
   readonly #script: ScriptLine[];
   #found = false;
   #hold = false;
+  /** The machine was stopped on the way from one position to the next. */
+  #within = false;
   readonly #failureTexts: readonly { readonly text: string; readonly watch: TextWatch }[];
   #failure: { readonly message: string; readonly position: number } | null = null;
   #heardNs: number;
@@ -162,7 +164,10 @@ export class Session {
     let reported = started;
     this.#enterInput();
     for (;;) {
-      if (this.#interrupted) return this.#interrupted;
+      if (this.#interrupted) {
+        this.#completeStep();
+        return this.#interrupted;
+      }
       if (this.#hold || this.#machine.position >= until) {
         this.#hold = false;
         return HELD;
@@ -187,6 +192,13 @@ export class Session {
     }
   }
 
+  /** A trace ends at a position, where a replay comes to the same state: whose turn it is may have been settled already for the step after it. */
+  #completeStep(): void {
+    if (!this.#within) return;
+    this.#within = false;
+    this.#machine.run(this.#machine.position + 1);
+  }
+
   /** True if the guest has failed, and has had its time to say so. */
   #failed(): boolean {
     const { position, clock } = this.#machine;
@@ -209,7 +221,8 @@ export class Session {
       const entered = performance.now();
       const result = this.#machine.run(stop);
       // In the middle of a slice a position's alarms may have come: no place for a checkpoint.
-      if (result.kind === 'probe') return HELD;
+      this.#within = result.kind === 'probe';
+      if (this.#within) return HELD;
       this.#recorder?.atStop();
       if (this.#machine.position % INPUT_STRIDE === 0) this.#enterInput();
       this.#busyMs += performance.now() - entered;

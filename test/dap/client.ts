@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { isElf } from '../../src/cli/launch.ts';
+import { Recordings } from '../../src/cli/recording.ts';
 import { openSymbols } from '../../src/cli/symbol-options.ts';
 import { Adapter } from '../../src/dap/adapter.ts';
 import { openSession } from '../../src/debugger/open.ts';
@@ -29,6 +31,7 @@ const HANDLES = 1000;
 
 export class Client {
   readonly adapter: Adapter;
+  readonly recordings = new Recordings();
   readonly events: { readonly event: string; readonly body: Body }[] = [];
   #seq = 0;
   #lines: string[] = [];
@@ -39,6 +42,8 @@ export class Client {
     const host = {
       openTrace: (path: string) => openSession(path, { workers: 2, memoryBudget: 2 ** 30 }),
       openSymbols,
+      kernelSymbols: (path: string) => (isElf(path) ? openSymbols([path]) : null),
+      launch: (...args: Parameters<Recordings['launch']>) => this.recordings.launch(...args),
       exists: existsSync,
     };
     this.adapter = new Adapter(host, (event, body) => {
@@ -52,10 +57,7 @@ export class Client {
 
   /** A trace, opened and entered. */
   static async open(t: TestContext, options: object = {}): Promise<Client> {
-    const client = new Client();
-    t.after(() => client.adapter.close());
-    const answer = await client.adapter.answer(0, 'initialize', { adapterID: 'chronovisor', pathFormat: 'path' });
-    if (!answer.success) throw new Error(answer.message);
+    const client = await Client.start(t);
     const initialized = client.next('initialized');
     await client.ask('attach', {
       trace: TRACE,
@@ -63,6 +65,24 @@ export class Client {
       sourceFolders: [CHECKOUT.replace(/\/$/, '')],
       ...options,
     });
+    await initialized;
+    return client;
+  }
+
+  static async start(t: TestContext): Promise<Client> {
+    const client = new Client();
+    t.after(() => client.adapter.close());
+    const answer = await client.adapter.answer(0, 'initialize', { adapterID: 'chronovisor', pathFormat: 'path' });
+    if (!answer.success) throw new Error(answer.message);
+    return client;
+  }
+
+  /** A guest that is recorded, before its first step. */
+  static async launch(t: TestContext, options: object): Promise<Client> {
+    const client = await Client.start(t);
+    const initialized = client.next('initialized');
+    const answer = await client.ask('launch', options);
+    if (typeof answer === 'string') throw new Error(answer);
     await initialized;
     return client;
   }

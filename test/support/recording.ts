@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Random } from '../../src/base/random.ts';
+import { HeldMachine } from '../../src/cli/held-machine.ts';
 import type { LiveMachine } from '../../src/debugger/live.ts';
 import { Chaos } from '../../src/recorder/chaos.ts';
 import { Recorder, recordedSource } from '../../src/recorder/recorder.ts';
@@ -187,21 +188,9 @@ export async function record(guest: Guest, path: string, options: RecordOptions 
     : new Recorder(machine, writer);
   const { debug, ...others } = options;
   const lend = async (session: Session): Promise<SessionEnd | null> => {
-    let ended: SessionEnd | null = null;
-    await debug?.({
-      ...{ machine, path, console: NAME },
-      run: async (until) => {
-        const stopped = ended ?? (await session.run(until));
-        if (!stopped.held) ended = stopped;
-        return ended !== null;
-      },
-      hold: () => session.hold(),
-      flush: async () => {
-        recorder.flush();
-        await recorder.drain();
-      },
-    });
-    return ended;
+    const held = new HeldMachine({ machine, recorder, console: NAME }, session, path);
+    await debug?.(held);
+    return held.end;
   };
   const { end, output } = await runSession(machine, guest, { ...others, clock, recorder, lend });
   const closed = await recorder.finish(end.reason, end.exitCode);

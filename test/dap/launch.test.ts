@@ -1,0 +1,238 @@
+/** A guest that is recorded while it is debugged: it lives on past the present, and its past is a timeline. */
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { verify } from '../../src/replay/verify.ts';
+import { TraceReader } from '../../src/trace/index.ts';
+import { CHECKOUT } from '../cli/small.ts';
+import { EMBEDDED_KERNEL, scratch } from '../support/guests.ts';
+import { type Body, Client, source } from './client.ts';
+
+const MACHINE = {
+  kernel: EMBEDDED_KERNEL,
+  bios: 'none',
+  memory: '16M',
+  harts: 2,
+  seed: 5,
+  sourceFolders: [CHECKOUT.replace(/\/$/, '')],
+};
+
+function launch(t: TestContext, trace: string, options: object = {}): Promise<Client> {
+  return Client.launch(t, { ...MACHINE, trace, ...options });
+}
+
+/** The guest's console, as far as the client was told. */
+const shown = (client: Client) =>
+  client.events
+    .filter(({ event }) => event === 'chronovisor/console')
+    .flatMap(({ body }) => body.runs.map(({ text }: { text: string }) => text))
+    .join('');
+
+/** What the client was told of the debuggee's output. */
+const printed = (client: Client, category: string) =>
+  client.events
+    .filter(({ event, body }) => event === 'output' && body.category === category)
+    .map(({ body }) => body.output)
+    .join('');
+
+async function until(what: () => boolean): Promise<void> {
+  while (!what()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+function checked(path: string): TraceReader {
+  const trace = TraceReader.open(path, { check: true });
+  verify(trace);
+  return trace;
+}
+
+test('from the first step to a breakpoint, back into the past, on past the present, and off', async (t) => {
+  const trace = join(scratch(t), 'live.trace');
+  const client = await launch(t, trace, { stopAt: 'entry' });
+  await client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'message_take' }] });
+  const entry = await client.move('configurationDone');
+  assert.equal(entry.reason, 'entry');
+  assert.equal(await client.position(), 0);
+  assert.match(printed(client, 'console'), /recording to .*live\.trace/);
+
+  await client.ask('chronovisor/type', { text: 'work 40 3\n' });
+  const first = await client.move('continue', { threadId: 1 });
+  assert.equal(first.reason, 'function breakpoint');
+  const [frame] = await client.stack(first.threadId);
+  assert.equal(frame.name, 'message_take');
+  assert.match(frame.source.path, /guests\/embedded\/message\.c$/);
+  const here = await client.position();
+  const when = await client.ask('chronovisor/when');
+  assert.deepEqual([when.end, when.live, when.trace], [here, true, trace]);
+
+  // Into the past, and forward through it to the very end.
+  await client.move('stepBack', { threadId: first.threadId });
+  const past = await client.position();
+  assert.ok(past < here);
+  const again = await client.move('continue', { threadId: 1 });
+  assert.equal(again.reason, 'function breakpoint');
+  assert.equal(await client.position(), here);
+  const second = await client.move('continue', { threadId: 1 });
+  assert.equal(second.reason, 'function breakpoint');
+  assert.ok((await client.position()) > here);
+
+  await client.ask('setFunctionBreakpoints', { breakpoints: [] });
+  await client.ask('continue', { threadId: 1 });
+  await until(() => /40 letters, seed 3, total 63fe29d582452f80/.test(shown(client)));
+  const stopped = client.next('stopped');
+  await client.ask('chronovisor/type', { text: 'poweroff\n' });
+  const { reason, description } = await stopped;
+  assert.equal(reason, 'pause');
+  assert.match(description, /switched itself off, exit code 0/);
+  assert.equal(printed(client, 'stdout'), shown(client));
+  // Over, but all of it can be looked at.
+  assert.equal((await client.ask('chronovisor/when')).live, false);
+  assert.match(await client.ask('chronovisor/type', { text: 'x' }), /branch/);
+  await client.move('chronovisor/seek', { position: here });
+  assert.equal((await client.stack(first.threadId))[0].name, 'message_take');
+  const reader = checked(trace);
+  assert.equal(reader.end?.reason, 'power-off');
+});
+
+test('a pause, breakpoints that are set while it runs, and the end by request', async (t) => {
+  const trace = join(scratch(t), 'live.trace');
+  const client = await launch(t, trace, { stopAt: 'run' });
+  await client.ask('configurationDone');
+  await until(() => shown(client).includes('> '));
+  assert.equal((await client.ask('threads')).threads.length, 2);
+  const paused = client.next('stopped');
+  await client.ask('pause', { threadId: 1 });
+  assert.equal((await paused).reason, 'pause');
+  const { end, live } = await client.ask('chronovisor/when');
+  assert.equal(live, true);
+  assert.equal(await client.position(), end);
+
+  await client.ask('continue', { threadId: 1 });
+  await client.ask('chronovisor/type', { text: 'work 40 1\n' });
+  const stopped = client.next('stopped');
+  const { breakpoints } = await client.ask('setBreakpoints', {
+    source: source('message.c'),
+    breakpoints: [{ line: 40 }],
+  });
+  assert.equal(breakpoints[0].verified, true);
+  assert.deepEqual((await stopped).hitBreakpointIds, [breakpoints[0].id]);
+
+  const terminated = client.next('terminated');
+  await client.ask('terminate');
+  await terminated;
+  const reader = checked(trace);
+  assert.equal(reader.end?.reason, 'interrupted');
+  await client.ask('disconnect');
+});
+
+test('terminated while it runs', async (t) => {
+  const trace = join(scratch(t), 'live.trace');
+  const client = await launch(t, trace, { stopAt: 'run' });
+  await client.ask('configurationDone');
+  await until(() => shown(client).includes('> '));
+  await client.ask('chronovisor/type', { text: 'work 400 1\n' });
+  const stops = client.events.filter(({ event }) => event === 'stopped').length;
+  await client.ask('terminate');
+  assert.equal(client.events.filter(({ event }) => event === 'stopped').length, stops, 'nobody is told of a stop');
+  checked(trace);
+});
+
+test('left alone, it lives on', async (t) => {
+  const trace = join(scratch(t), 'live.trace');
+  const client = await launch(t, trace, { stopAt: 'entry' });
+  await client.move('configurationDone');
+  await client.ask('chronovisor/type', { text: 'work 40 3\npoweroff\n' });
+  await client.ask('disconnect', { terminateDebuggee: false });
+  await client.recordings.ended();
+  const reader = checked(trace);
+  assert.equal(reader.end?.reason, 'power-off');
+});
+
+test('panics end the first run, and traps are stopped at', async (t) => {
+  const trace = join(scratch(t), 'live.trace');
+  const input = join(scratch(t), 'input');
+  writeFileSync(input, 'spawn fault\npanic\n');
+  const client = await launch(t, trace, { input });
+  await client.ask('setExceptionBreakpoints', { filters: ['trap 15', 'panic'] });
+  const trapped = await client.move('configurationDone');
+  assert.equal(trapped.reason, 'exception');
+  assert.match(trapped.text ?? '', /store/i);
+  await client.ask('setExceptionBreakpoints', { filters: [] });
+  const { reason } = await client.move('restart');
+  assert.equal(reason, 'exception', 'a panic, though no breakpoint is set');
+  assert.match((await client.ask('exceptionInfo', { threadId: 1 })).description ?? '', /panic/);
+  assert.ok(existsSync(trace.replace('.trace', '-2.trace')), 'the first recording stays');
+});
+
+test('a new recording of the same', async (t) => {
+  const folder = scratch(t);
+  const trace = join(folder, 'live.trace');
+  const client = await launch(t, trace, { stopAt: 'run' });
+  const { breakpoints } = await client.ask('setFunctionBreakpoints', {
+    breakpoints: [{ name: 'shell_run', hitCondition: '1' }, { name: 'nowhere' }, { name: 'uart_init' }],
+  });
+  const first = await client.move('configurationDone');
+  assert.deepEqual(first.hitBreakpointIds, [breakpoints[2].id]);
+  const position = await client.position();
+  // With the guest's random numbers drawn from a seed, it is the same again.
+  const second = await client.move('restart');
+  assert.deepEqual(second.hitBreakpointIds, [breakpoints[2].id]);
+  assert.equal(await client.position(), position);
+  assert.equal((await client.ask('chronovisor/when')).trace, join(folder, 'live-2.trace'));
+  checked(trace);
+  // Replaced where it may be, and with another machine.
+  const third = await client.move('restart', {
+    arguments: { ...MACHINE, trace, force: true, harts: 3, stopAt: 'entry' },
+  });
+  assert.equal(third.reason, 'entry');
+  assert.equal((await client.ask('threads')).threads.length, 3);
+  assert.match(
+    await client.ask('restart', { arguments: { ...MACHINE, kernel: 'nowhere.elf' } }),
+    /nowhere\.elf: no such file/,
+  );
+  assert.match(await client.ask('threads'), /no trace is open/);
+});
+
+test('what cannot be recorded', async (t) => {
+  const folder = scratch(t);
+  const there = join(folder, 'there.trace');
+  writeFileSync(there, '');
+  const bad: [object, RegExp][] = [
+    [{ kernel: undefined }, /^bios none needs kernel/],
+    [{ kernel: undefined, bios: undefined }, /kernel/],
+    [{ kernel: 7 }, /'kernel' must be a text/],
+    [{ kernel: join(folder, 'none') }, /^kernel .*none: no such file/],
+    [{ kernel: folder }, /^kernel .*: is a folder/],
+    [{ initrd: join(folder, 'none') }, /^initrd .*none: no such file/],
+    [{ bios: join(folder, 'none') }, /^bios .*none: no such file/],
+    [{ harts: 0 }, /^harts 0: a whole number from 1 to/],
+    [{ harts: 'two' }, /^harts two: a whole number/],
+    [{ harts: [2] }, /'harts' must be a text or a number/],
+    [{ memory: '1K' }, /^memory 1K: whole mebibytes/],
+    [{ clock: 'sundial' }, /'clock' must be one of virtual, host/],
+    [{ nsPerStep: 0 }, /^nsPerStep 0: a number/],
+    [{ quantum: -1 }, /^quantum -1/],
+    [{ chaos: 1.5 }, /^chaos 1\.5/],
+    [{ seed: 'x' }, /^seed x/],
+    [{ rtc: 'noon' }, /^rtc noon/],
+    [{ disks: 'disk.img' }, /'disks' must be a list/],
+    [{ disks: [join(folder, 'none')] }, /^disks .*none: no such file/],
+    [{ maxSteps: 0 }, /^maxSteps 0/],
+    [{ until: '' }, /^until ''/],
+    [{ script: there, input: there }, /^script and input/],
+    [{ script: there }, /^script .*there\.trace: has no line/],
+    [{ trace: there }, /^trace .*exists: choose another name, or replace it with "force": true/],
+    [{ trace: join(folder, 'no', 'folder') }, /folder/],
+    [{ stopAt: 'noon' }, /'stopAt' must be one of entry, panic, run/],
+    [{ symbolFiles: [join(folder, 'none')] }, /none: no such file/],
+    [{ force: 'yes' }, /'force' must be true or false/],
+  ];
+  const client = await Client.start(t);
+  for (const [wrong, message] of bad) {
+    const answer: Body = await client.ask('launch', { ...MACHINE, trace: join(folder, 'new.trace'), ...wrong });
+    assert.equal(typeof answer, 'string', JSON.stringify(wrong));
+    assert.match(answer, message);
+    assert.equal(existsSync(join(folder, 'new.trace')), false, `${JSON.stringify(wrong)} leaves no file`);
+  }
+  assert.match(await client.ask('continue', { threadId: 1 }), /no trace is open/);
+});
