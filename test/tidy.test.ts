@@ -16,10 +16,11 @@ const LAYERS: Record<string, readonly string[]> = {
   recorder: ['base', 'vmm', 'trace'],
   replay: ['base', 'vmm', 'trace', 'recorder', 'compiler'],
   symbols: ['base'],
+  linux: ['base', 'symbols'],
   debugger: ['base', 'vmm', 'compiler', 'trace', 'recorder', 'replay'],
   gdb: ['base', 'debugger'],
-  dap: ['base', 'debugger', 'symbols'],
-  cli: ['base', 'vmm', 'compiler', 'trace', 'recorder', 'replay', 'debugger', 'symbols', 'gdb', 'dap'],
+  dap: ['base', 'debugger', 'symbols', 'linux'],
+  cli: ['base', 'vmm', 'compiler', 'trace', 'recorder', 'replay', 'debugger', 'symbols', 'linux', 'gdb', 'dap'],
 };
 
 /** Folders with sources. */

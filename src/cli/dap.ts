@@ -1,18 +1,15 @@
 /** `chronovisor dap`: the debug adapter, for editors. */
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { Host } from '../dap/protocol.ts';
 import { AdapterServer } from '../dap/server.ts';
 import { openSession } from '../debugger/open.ts';
-import { folderCache } from '../symbols/index.ts';
 import { command } from './command-line.ts';
 import { addressText, isLoopback, listenRefusal, parseListen } from './gdb-server.ts';
 import { isElf } from './launch.ts';
 import { Recordings } from './recording.ts';
-import { openSymbols } from './symbol-options.ts';
+import { openSymbols, symbolCache } from './symbol-options.ts';
 
 export const dapCommand = command(
   '',
@@ -80,10 +77,8 @@ async function serveSocket(option: string, recordings: Recordings): Promise<void
   });
 }
 
-/** Indices of symbol files are kept where the system keeps what can be made again. */
 function hostOf(recordings: Recordings): Host {
-  const caches = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  const cache = folderCache(join(caches, 'chronovisor'));
+  const cache = symbolCache();
   const symbols = (files: readonly string[]) => openSymbols(files, 'symbolFiles', cache);
   return {
     openTrace: (path) => openSession(path),

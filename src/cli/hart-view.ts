@@ -1,4 +1,6 @@
 /** A hart of a machine as symbols want to see it: registers by DWARF number, memory by virtual address. */
+import { readMemory } from '../debugger/look.ts';
+import type { LinuxMachine } from '../linux/index.ts';
 import { type MemoryReader, type Registers, registerName } from '../symbols/index.ts';
 import { readVirtual } from '../vmm/riscv/inspect.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
@@ -25,4 +27,23 @@ export function hartRegisters(machine: VirtMachine, hart: number): Registers {
 
 export function hartMemory(machine: VirtMachine, hart: number): MemoryReader {
   return { read: (address, length) => readVirtual(machine, hart, address, length) };
+}
+
+const PRIVILEGES = ['U', 'S', 'S', 'M'] as const;
+
+/** A machine as Linux awareness wants to see it. */
+export function linuxMachine(machine: VirtMachine): LinuxMachine {
+  const { cpu } = machine;
+  return {
+    harts: Array.from({ length: cpu.harts }, (_, hart) => ({
+      privilege: PRIVILEGES[cpu.get32(hart, 'privilege')],
+      registers: hartRegisters(machine, hart),
+    })),
+    memory: (space) => ({
+      read: (address, length) => {
+        const { bytes, readable } = readMemory(machine, { address, length, space });
+        return length === 0 || (readable[0]?.from === 0 && readable[0].to === length) ? bytes : null;
+      },
+    }),
+  };
 }

@@ -31,6 +31,10 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     describe: 'show registers, CSRs, code around pc, stacks and the console at a position',
     load: async () => (await import('./state.ts')).stateCommand,
   },
+  linux: {
+    describe: 'show tasks, stacks, kernel log, modules, mounts or open files of a Linux guest at a position',
+    load: async () => (await import('./linux.ts')).linuxCommand,
+  },
   info: {
     describe: 'show machine, guest, duration, inputs, checkpoints and sizes of a trace',
     load: async () => (await import('./info.ts')).infoCommand,

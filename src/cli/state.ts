@@ -45,7 +45,9 @@ export const stateCommand = command(
         harts: harts.map((hart) => ({
           hart,
           ...registers(machine, hart),
-          ...(args.symbols.length > 0 ? { backtrace: backtrace(symbols, machine, hart).map(frameValue) } : {}),
+          ...(args.symbols.length > 0
+            ? { backtrace: backtrace(symbols, machine, hart).map((frame) => frameValue(frame)) }
+            : {}),
         })),
         console: console_,
       };

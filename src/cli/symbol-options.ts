@@ -1,9 +1,13 @@
 /** `--symbols`: symbol files as the command line names them, and what is told with their help. */
 import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { UserError } from '../base/assert.ts';
+import { type Mapping, programAt } from '../linux/index.ts';
 import {
   debugFilePaths,
   type Frame,
+  folderCache,
   frames,
   type IndexCache,
   isDebugFileOf,
@@ -59,8 +63,13 @@ function separate({ elf, info }: SymbolFile, path: string, open: (path: string) 
   return null;
 }
 
+/** Indices of symbol files are kept where the system keeps what can be made again. */
+export function symbolCache(): IndexCache {
+  return folderCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'chronovisor'));
+}
+
 /** Frames shown of each stack. */
-const FRAMES_MAX = 100;
+export const FRAMES_MAX = 100;
 
 /** The stack of a hart as it is, from the innermost frame out. */
 export function backtrace(symbols: Symbols, machine: VirtMachine, hart: number): Frame[] {
@@ -73,10 +82,12 @@ export function backtrace(symbols: Symbols, machine: VirtMachine, hart: number):
   return stack;
 }
 
-/** A frame as JSON tells it. */
-export function frameValue(frame: Frame) {
+/** A frame as JSON tells it; with the program that it belongs to, where a process's memory is known. */
+export function frameValue(frame: Frame, mappings: readonly Mapping[] = []) {
   const { machine, name, location, inlined } = frame;
-  return { pc: machine.pc, function: name, offset: offsetOf(frame), inlined, location };
+  const program = programAt(mappings, machine.pc);
+  const where = { pc: machine.pc, function: name, offset: offsetOf(frame), inlined, location };
+  return program === null ? where : { ...where, program };
 }
 
 /** How far into its function, as the symbol table has it, the frame's pc is. */
@@ -84,15 +95,17 @@ function offsetOf({ machine, symbolised }: Frame): bigint | null {
   return symbolised?.symbol ? symbolised.symbol.offset + (machine.pc - machine.address) : null;
 }
 
-export function backtraceText(stack: readonly Frame[]): string {
+export function backtraceText(stack: readonly Frame[], mappings: readonly Mapping[] = []): string {
   return stack
     .map((frame, i) => {
       const { location, machine, inlined, name } = frame;
       const into = offsetOf(frame);
       const offset = into !== null && !inlined ? `+${hex(into, 1)}` : '';
+      const program = programAt(mappings, machine.pc);
+      const owner = program === null ? '' : `${program}!`;
       const place = location ? `  ${location.path}:${location.line}` : '';
       const how = inlined ? '  (inlined)' : machine.method === 'trap frame' && leads(stack, i) ? '  (interrupted)' : '';
-      return `  #${String(i).padEnd(3)}${hex(machine.pc)}  ${name}${offset}${place}${how}`;
+      return `  #${String(i).padEnd(3)}${hex(machine.pc)}  ${owner}${name}${offset}${place}${how}`;
     })
     .join('\n');
 }

@@ -1,12 +1,29 @@
 /** Recordings of the Debian guest that several tests look at: made once, and again when what makes them has changed. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildInitramfs } from '../../scripts/initramfs.ts';
+import { run } from '../../scripts/process.ts';
 import { chronovisor, debianGuest, type Exchange, lastWords, writeScript } from './guests.ts';
 
+const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
 const PRODUCT = fileURLToPath(new URL('../../src/', import.meta.url));
+
+const TRACE = 'guest.trace';
+const MACHINE = ['--harts', '2', '--seed', '1', '--append', 'console=ttyS0 quiet nokaslr'];
+const PROGRAMS = ['nested', 'nested-pie'] as const;
+/** In the order in which they load. */
+const MODULES = [
+  'virtio_mmio.ko',
+  'virtio_blk.ko',
+  'crc32c_generic.ko',
+  'crc16.ko',
+  'jbd2.ko',
+  'mbcache.ko',
+  'ext4.ko',
+];
 
 /** A shell on two harts that reads files, sleeps, starts programs and powers off. Addresses are those of vmlinux. */
 const CONVERSATION: readonly Exchange[] = [
@@ -16,33 +33,86 @@ const CONVERSATION: readonly Exchange[] = [
 
 /** Path of the recording, in the folder of the guests. */
 export async function debianTrace(cache: string): Promise<string> {
-  const folder = join(cache, 'traces');
-  const name = `shell-2-${fingerprint(cache)}.trace`;
-  const path = join(folder, name);
+  const folder = await kept(cache, 'conversation', JSON.stringify(CONVERSATION), async (own) => {
+    const script = writeScript(join(own, 'script'), CONVERSATION);
+    const guest = debianGuest(cache, 'shell').filter((_, i, all) => all[i] !== '--append' && all[i - 1] !== '--append');
+    const recorded = await chronovisor('record', ...guest, ...MACHINE, '--script', script, '-o', join(own, TRACE));
+    assert.equal(recorded.code, 0, lastWords(recorded));
+  });
+  return join(folder, TRACE);
+}
+
+export interface CrashGuest {
+  readonly trace: string;
+  /** ELF files with debug information of the programs `nested` and `nested-pie` in the guest. */
+  readonly programs: readonly string[];
+}
+
+/** A guest that loads modules, starts processes, tells all that it knows of itself, and is crashed by `nested-pie`; see test/linux. */
+export async function crashTrace(cache: string): Promise<CrashGuest> {
+  const [source, script] = ['nested.c', 'crash-init.txt'].map((file) => join(CHECKOUT, 'test/linux', file));
+  const folder = await kept(
+    cache,
+    'crash-2',
+    [source, script].map((f) => readFileSync(f, 'utf8')).join(''),
+    async (own) => {
+      const common = ['-nostdlib', '-ffreestanding', '-O1', '-g', `-ffile-prefix-map=${CHECKOUT}=`, source];
+      const compiler = 'riscv64-linux-gnu-gcc';
+      await run(compiler, ['-static', '-no-pie', ...common, '-o', join(own, 'nested')]);
+      const pie = ['-static-pie', '-fPIE', '-Wl,--no-dynamic-linker'];
+      await run(compiler, [...pie, ...common, '-o', join(own, 'nested-pie')]);
+      const initrd = buildInitramfs({
+        busybox: readFileSync(join(cache, 'busybox')),
+        script: readFileSync(script, 'utf8'),
+        modules: MODULES.map((name) => ({ name, data: readFileSync(join(cache, 'modules', name)) })),
+        extraFiles: PROGRAMS.map((name) => {
+          return { kind: 'file', path: `bin/${name}`, data: readFileSync(join(own, name)), mode: 0o755 };
+        }),
+      });
+      writeFileSync(join(own, 'initrd.gz'), initrd);
+      const guest = ['--kernel', join(cache, 'kernel'), '--initrd', join(own, 'initrd.gz'), '--timeout', '240'];
+      const ending = ['--until', 'end Kernel panic', '-o', join(own, TRACE)];
+      const recorded = await chronovisor('record', ...guest, ...MACHINE, ...ending);
+      assert.equal(recorded.code, 0, lastWords(recorded));
+    },
+  );
+  return { trace: join(folder, TRACE), programs: PROGRAMS.map((name) => join(folder, name)) };
+}
+
+/** A folder of recordings that bears a name, made when it is not there yet for the guest and the product as they are. */
+async function kept(
+  cache: string,
+  kind: string,
+  from: string,
+  make: (folder: string) => Promise<void>,
+): Promise<string> {
+  const traces = join(cache, 'traces');
+  const name = `${kind}-${fingerprint(cache, from)}`;
+  const path = join(traces, name);
   if (existsSync(path)) return path;
-  mkdirSync(folder, { recursive: true });
-  // Several test files may record it at the same time; each puts a whole one in place.
-  const own = join(folder, `${process.pid}-${name}`);
-  const script = writeScript(`${own}.script`, CONVERSATION);
-  const options = ['--harts', '2', '--script', script, '--seed', '1', '--append', 'console=ttyS0 quiet nokaslr'];
-  const guest = debianGuest(cache, 'shell').filter((_, i, all) => all[i] !== '--append' && all[i - 1] !== '--append');
-  const recorded = await chronovisor('record', ...guest, ...options, '-o', own);
-  assert.equal(recorded.code, 0, lastWords(recorded));
-  rmSync(script);
-  for (const old of readdirSync(folder)) {
-    if (old.startsWith('shell-2-') && old !== name) rmSync(join(folder, old), { force: true });
+  // Several test files may make it at the same time; the first puts a whole one in place.
+  const own = join(traces, `${process.pid}-${name}`);
+  mkdirSync(own, { recursive: true });
+  await make(own);
+  for (const old of readdirSync(traces)) {
+    if (old.startsWith(`${kind}-`) && old !== name) rmSync(join(traces, old), { recursive: true, force: true });
   }
-  renameSync(own, path);
+  try {
+    renameSync(own, path);
+  } catch (error) {
+    if (!existsSync(path)) throw error;
+    rmSync(own, { recursive: true, force: true });
+  }
   return path;
 }
 
 /** Changes with the guest, and with whatever may make its run another one. */
-function fingerprint(cache: string): string {
+function fingerprint(cache: string, from: string): string {
   const hash = createHash('sha256').update(readFileSync(join(cache, 'versions.json')));
   for (const part of ['vmm', 'trace', 'recorder']) {
     const files = readdirSync(join(PRODUCT, part), { recursive: true, encoding: 'utf8' });
     for (const file of files.filter((f) => f.endsWith('.js')).sort())
       hash.update(readFileSync(join(PRODUCT, part, file)));
   }
-  return hash.update(JSON.stringify(CONVERSATION)).digest('hex').slice(0, 12);
+  return hash.update(from).digest('hex').slice(0, 12);
 }

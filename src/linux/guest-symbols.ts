@@ -1,0 +1,121 @@
+/** Symbols of what comes and goes: kernel modules, and programs in processes. They are there for as long as the guest has them there. */
+import type { SymbolFile, SymbolModule } from '../symbols/index.ts';
+import { type Mapping, spaceOf } from './address-space.ts';
+import type { KernelImage } from './kernel.ts';
+import type { Module } from './modules.ts';
+import type { Task } from './tasks.ts';
+
+/** The computer's files with symbols. */
+export interface GuestFiles {
+  /** The file of a kernel module, put where the guest has its sections; null if none is found. */
+  module(name: string, sections: ReadonlyMap<string, bigint>): SymbolFile | null;
+  /** The file of the program or library that has this path in the guest; null if none was named. */
+  program(path: string): SymbolFile | null;
+}
+
+interface Placed {
+  readonly key: string;
+  readonly module: SymbolModule;
+}
+
+const PAGE_MASK = 0xfffn;
+
+export class GuestSymbols {
+  readonly #image: KernelImage;
+  readonly #files: GuestFiles;
+  /** By name, what is in force. */
+  #modules = new Map<string, Placed>();
+  /** Files of modules that were met, at their addresses; null where there is none. */
+  readonly #known = new Map<string, SymbolFile | null>();
+  /** By address space. */
+  readonly #programs = new Map<string, Placed[]>();
+  readonly #problems = new Set<string>();
+
+  constructor(image: KernelImage, files: GuestFiles) {
+    this.#image = image;
+    this.#files = files;
+  }
+
+  /** What files were refused, and why. */
+  get problems(): readonly string[] {
+    return [...this.#problems];
+  }
+
+  /** Takes over the modules that are loaded now; tells whether they are others than before. */
+  placeModules(modules: readonly Module[]): boolean {
+    const now = new Map<string, Placed>();
+    let changed = false;
+    for (const module of modules) {
+      const key = `${module.name} ${module.sections.map(({ name, address }) => `${name}=${address}`).join()}`;
+      const before = this.#modules.get(module.name);
+      if (before?.key === key) {
+        now.set(module.name, before);
+        continue;
+      }
+      const file = this.#fileOf(module, key);
+      if (!file) continue;
+      changed = true;
+      now.set(module.name, { key, module: this.#image.symbols.add(file) });
+    }
+    for (const [name, { module, key }] of this.#modules) {
+      if (now.get(name)?.key === key) continue;
+      changed = true;
+      this.#image.symbols.remove(module);
+    }
+    this.#modules = now;
+    return changed;
+  }
+
+  #fileOf(module: Module, key: string): SymbolFile | null {
+    let file = this.#known.get(key);
+    if (file === undefined) {
+      file = this.#open(module);
+      this.#known.set(key, file);
+    }
+    return file;
+  }
+
+  #open({ name, sections, buildId }: Module): SymbolFile | null {
+    const file = this.#files.module(name, new Map(sections.map((section) => [section.name, section.address])));
+    if (!file || buildId === null || file.buildId === null || file.buildId === buildId) return file;
+    this.#problems.add(
+      `${file.name}: is not the module ${name} that is loaded (build id ${file.buildId}, in memory ${buildId})`,
+    );
+    return null;
+  }
+
+  /** Symbols of the programs and libraries of a task, at their places in its memory. */
+  placePrograms(task: Task, mappings: readonly Mapping[]): void {
+    const space = spaceOf(task);
+    const before = this.#programs.get(space) ?? [];
+    const now: Placed[] = [];
+    for (const [path, { start, fileOffset }] of firstOfEach(mappings)) {
+      const file = this.#files.program(path);
+      if (!file) continue;
+      const [low] = file.elf.segments.map((segment) => segment.low).sort((a, b) => (a < b ? -1 : 1));
+      const bias = BigInt.asUintN(64, start - fileOffset - ((low ?? 0n) & ~PAGE_MASK));
+      const key = `${file.name} ${bias}`;
+      now.push(
+        before.find((one) => one.key === key) ?? { key, module: this.#image.symbols.add(file, { bias, space }) },
+      );
+    }
+    for (const one of before) if (!now.includes(one)) this.#image.symbols.remove(one.module);
+    this.#programs.set(space, now);
+  }
+}
+
+/** The lowest mapping of each file. */
+function firstOfEach(mappings: readonly Mapping[]): Map<string, Mapping> {
+  const first = new Map<string, Mapping>();
+  for (const mapping of mappings) {
+    const { path } = mapping;
+    if (path !== null && !first.has(path)) first.set(path, mapping);
+  }
+  return first;
+}
+
+/** What the program or library is called that has an address; null for memory of no file. */
+export function programAt(mappings: readonly Mapping[], address: bigint): string | null {
+  const path = mappings.find(({ start, end }) => address >= start && address < end)?.path ?? null;
+  return path === null ? null : (path.split('/').at(-1) ?? path);
+}
