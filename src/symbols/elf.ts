@@ -322,6 +322,9 @@ function contains(section: ElfSection, address: bigint): boolean {
   return address >= section.address && address - section.address < BigInt(section.header.bytes);
 }
 
+/** Behind all addresses. */
+const NOWHERE = 1n << 64n;
+
 /** Addresses of all sections. Those of a relocatable file are given, or else laid out one after the other. */
 function placements(
   type: number,
@@ -335,7 +338,8 @@ function placements(
     if ((header.flags & SHF_ALLOC) === 0) return 0n;
     const known = given?.get(names[i]);
     if (known !== undefined) return known;
-    if (given) return 0n;
+    // What is nowhere in memory must not be found at any address.
+    if (given) return NOWHERE;
     const alignment = BigInt(Math.min(Math.max(header.alignment, 1), 2 ** 20));
     const address = ((next + alignment - 1n) / alignment) * alignment;
     next = address + BigInt(header.bytes);
