@@ -27,6 +27,7 @@ import { progressOf } from './progress.ts';
 import type { Answer, Host, Tell } from './protocol.ts';
 import { type Arrival, run, type StepKind, step, stepOut, type Traveller } from './travel.ts';
 import { watchedBy } from './variables.ts';
+import { viewRequests } from './views.ts';
 
 /** One request at work. */
 interface Task {
@@ -256,6 +257,10 @@ export class Adapter {
       this.#goTo(await parsePlace(this.#open.session, args.textOrWhole('position', '')), 'goto', task),
     'chronovisor/runTo': (args, task) => this.#runTo(args, task),
     'chronovisor/change': (args, task) => this.#toChange(args, task),
+    ...viewRequests(
+      () => this.#open,
+      (event, body) => this.#tell(event, body),
+    ),
   };
 
   async #attach(args: Arguments, task: Task): Promise<undefined> {
@@ -564,6 +569,7 @@ export class Adapter {
         session,
         symbols,
         control,
+        tell: this.#tell,
         seek: (position) => this.#seekNow(debuggee, position, control),
         watched: (expression) => watchedBy(variables.now, frame, expression),
       };

@@ -2,16 +2,19 @@
 
 import { UserError } from '../base/assert.ts';
 import { parsePlace } from '../debugger/place.ts';
-import type { Control, DebugSession, Hit, QuerySpec, StopSpec } from '../debugger/session.ts';
+import type { Control, DebugSession, Hit, QueryRow, QuerySpec, StopSpec } from '../debugger/session.ts';
 import { functionLocations, inMemory, type Symbols } from '../symbols/index.ts';
 import { hex, parseAddress } from './arguments.ts';
 import { placeText, symbolText } from './code.ts';
+import type { Tell } from './protocol.ts';
+import { tellBookmarks } from './views.ts';
 
 /** What commands need of the adapter. */
 export interface Console {
   readonly session: DebugSession;
   readonly symbols: Symbols;
   readonly control: Control;
+  readonly tell: Tell;
   /** Goes to a position and tells the client so. */
   seek(position: number): Promise<void>;
   /** The memory or register that an expression names. */
@@ -101,13 +104,17 @@ async function goToWrite(console: Console, expression: string, last: boolean): P
   const { position } = await session.where();
   const stop = await stopOn(console, expression, 'write');
   const spec: QuerySpec = { kind: 'events', stop, newestFirst: last, limit: 1, ...(last ? { to: position } : {}) };
-  let found: Hit | null = null;
+  let found: QueryRow | null = null;
   // The engine goes nowhere before the query is over.
-  for await (const { hit } of session.query(spec, control)) found = hit;
+  for await (const row of session.query(spec, control)) found = row;
   if (control.signal?.aborted) return 'cancelled';
   if (found) {
-    await console.seek(found.position);
-    return `${hitText(console, found)}; the machine is about to write it`;
+    const { hit, timeNs } = found;
+    const text = hitText(console, hit);
+    const moment = { position: hit.position, timeNs, hart: hit.hart, text: whereText(console, hit) };
+    tellMoments(console, `${last ? 'last' : 'first'} write of ${expression}`, [moment]);
+    await console.seek(hit.position);
+    return `${text}; the machine is about to write it`;
   }
   return last ? `nothing wrote it before position ${count(position)}` : 'nothing ever writes it';
 }
@@ -118,11 +125,19 @@ async function history(console: Console, expression: string): Promise<string> {
   const stop = await stopOn(console, expression, 'change');
   const spec: QuerySpec = { kind: 'events', stop, to: position, newestFirst: true, limit: ROWS_MAX };
   const rows: string[] = [];
-  for await (const { hit } of session.query(spec, control)) {
+  const moments: Moment[] = [];
+  for await (const { hit, timeNs } of session.query(spec, control)) {
     const { before, after } = hit.detail ?? {};
     const change = before === undefined || after === undefined ? '' : `  ${hex(before)} -> ${hex(after)}`;
     rows.push(`${hitText(console, hit)}${change}`);
+    moments.push({
+      position: hit.position,
+      timeNs,
+      hart: hit.hart,
+      text: `${change.trim()}  ${whereText(console, hit)}`.trim(),
+    });
   }
+  tellMoments(console, `values of ${expression}`, moments);
   return listed(rows, control, `it did not change before position ${count(position)}`);
 }
 
@@ -133,12 +148,16 @@ async function calls(console: Console, name: string): Promise<string> {
   const { position } = await session.where();
   const spec: QuerySpec = { kind: 'calls', address, to: position, newestFirst: true, limit: ROWS_MAX };
   const rows: string[] = [];
-  for await (const { hit, call } of session.query(spec, control)) {
+  const moments: Moment[] = [];
+  for await (const { hit, timeNs, call } of session.query(spec, control)) {
     const given = call?.arguments.slice(0, 4).map(hex).join(', ') ?? '';
     const from = call ? ` from ${symbolText(symbols, call.returnAddress - 1n) ?? hex(call.returnAddress)}` : '';
     const returned = call?.returned ? `, returned ${hex(call.returned.a0)} at ${count(call.returned.position)}` : '';
-    rows.push(`${count(hit.position)}  hart ${hit.hart}  ${name}(${given})${from}${returned}`);
+    const text = `${name}(${given})${from}${returned}`;
+    rows.push(`${count(hit.position)}  hart ${hit.hart}  ${text}`);
+    moments.push({ position: hit.position, timeNs, hart: hit.hart, text });
   }
+  tellMoments(console, `calls of ${name}`, moments);
   return listed(rows, control, `nothing called it before position ${count(position)}`);
 }
 
@@ -161,10 +180,27 @@ function listed(rows: readonly string[], { signal }: Control, nothing: string): 
 }
 
 /** One line about an event: when, who, where. */
-function hitText({ symbols }: Console, { position, hart, pc, detail }: Hit): string {
-  const where = placeText(symbols.symbolise(pc)?.location ?? null);
+function hitText(console: Console, hit: Hit): string {
+  const { position, hart, detail } = hit;
   const by = detail?.device === undefined ? `hart ${hart}` : detail.device;
-  return [count(position), by, symbolText(symbols, pc) ?? hex(pc), where].filter((part) => part !== '').join('  ');
+  return `${count(position)}  ${by}  ${whereText(console, hit)}`;
+}
+
+function whereText({ symbols }: Console, { pc }: Hit): string {
+  const where = placeText(symbols.symbolise(pc)?.location ?? null);
+  return [symbolText(symbols, pc) ?? hex(pc), where].filter((part) => part !== '').join('  ');
+}
+
+/** What a client may list, and go to. */
+interface Moment {
+  readonly position: number;
+  readonly timeNs?: number;
+  readonly hart: number;
+  readonly text: string;
+}
+
+function tellMoments({ tell }: Console, title: string, moments: readonly Moment[]): void {
+  if (moments.length > 0) tell('chronovisor/moments', { title, moments });
 }
 
 async function lines({ session }: Console, rest: string): Promise<string> {
@@ -175,7 +211,7 @@ async function lines({ session }: Console, rest: string): Promise<string> {
   return Number(wanted) === 0 ? '' : all.slice(-Number(wanted)).join('\n');
 }
 
-async function bookmark({ session }: Console, rest: string): Promise<string> {
+async function bookmark({ session, tell }: Console, rest: string): Promise<string> {
   const [, name = '', note = ''] = /^(\S*)\s*(.*)$/s.exec(rest) ?? [];
   if (name === '') {
     const all = await session.bookmarks();
@@ -184,9 +220,11 @@ async function bookmark({ session }: Console, rest: string): Promise<string> {
   }
   if (name === 'delete') {
     await session.removeBookmark(note);
+    await tellBookmarks(session, tell);
     return `${note} is gone`;
   }
   const { position } = await session.where();
   await session.setBookmark({ name, position, note });
+  await tellBookmarks(session, tell);
   return `${name} is position ${count(position)}`;
 }

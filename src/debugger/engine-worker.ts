@@ -61,6 +61,8 @@ const METHODS: Readonly<Record<string, Served>> = {
   translate: (engine, _, [hart, address]) => engine.translate(hart, address),
   evaluate: (engine, _, [hart, expression]) => engine.evaluate(hart, expression),
   console: (engine, _, [bytesMax]) => engine.console(bytesMax),
+  consoleText: (engine, _, [bytesMax]) => engine.consoleText(bytesMax),
+  overview: (engine, _, [spec]) => engine.overview(spec),
   addStop: (engine, _, [spec]) => engine.addStop(spec),
   removeStop: (engine, _, [id]) => engine.removeStop(id),
   enableStop: (engine, _, [id, enabled]) => engine.enableStop(id, enabled),
@@ -70,6 +72,9 @@ const METHODS: Readonly<Record<string, Served>> = {
   removeBookmark: (engine, _, [name]) => engine.removeBookmark(name),
   close: (engine) => engine.close(),
 };
+
+/** These look at the trace alone: nobody has to wait for a movement to end. */
+const ASIDE: ReadonlySet<string> = new Set(['overview']);
 
 function send(message: FromEngine): void {
   port.postMessage(message);
@@ -128,6 +133,7 @@ if (engine) {
     if (message.kind !== 'call') return;
     const task = new PortTask(message.id);
     tasks.set(message.id, task);
-    last = last.then(() => serve(engine, message, task)).then(() => void tasks.delete(message.id));
+    if (ASIDE.has(message.method)) void serve(engine, message, task).then(() => tasks.delete(message.id));
+    else last = last.then(() => serve(engine, message, task)).then(() => void tasks.delete(message.id));
   });
 }

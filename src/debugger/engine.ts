@@ -4,8 +4,10 @@
  */
 import { UserError } from '../base/assert.ts';
 import { CompilerThread } from '../compiler/thread.ts';
-import { ConsoleLog } from '../replay/console-log.ts';
+import { ConsoleLog, type ConsoleText } from '../replay/console-log.ts';
 import { compileExpression } from '../replay/expression.ts';
+import { GuestClock } from '../replay/guest-clock.ts';
+import { type Overview, type OverviewSpec, overview } from '../replay/overview.ts';
 import { Pool } from '../replay/pool.ts';
 import { type ScanRow, scan, watch } from '../replay/scan.ts';
 import { byStepDescending, search } from '../replay/search.ts';
@@ -76,6 +78,7 @@ export class Engine {
   readonly #stops = new Map<number, { spec: StopSpec; enabled: boolean; hits: number }>();
   #nextStop = 1;
   #console: ConsoleLog | null = null;
+  #clock: GuestClock | null = null;
   #breathed = performance.now();
   #last: StopEvent | null = null;
 
@@ -124,6 +127,7 @@ export class Engine {
     this.timeline.extend(this.#trace);
     before.close();
     this.#console = null;
+    this.#clock = null;
     return this.#move(async () => {
       const { position, end } = this.timeline;
       await this.#drive(this.timeline.travel(end), task, position, end);
@@ -174,6 +178,15 @@ export class Engine {
 
   console(bytesMax: number): Uint8Array {
     return this.#consoleLog().before(this.timeline.position, bytesMax);
+  }
+
+  consoleText(bytesMax: number): ConsoleText {
+    return this.#consoleLog().around(this.timeline.position, bytesMax);
+  }
+
+  overview(spec: OverviewSpec): Overview {
+    this.#clock ??= new GuestClock(this.#trace);
+    return overview(this.#trace, this.#clock, this.#consoleLog(), spec);
   }
 
   addStop(spec: StopSpec): number {

@@ -7,6 +7,7 @@ import { MEMORY_BUDGET_DEFAULT } from '../replay/timeline.ts';
 import type { EngineStart, FromEngine, ToEngine } from './protocol.ts';
 import type {
   Bookmark,
+  ConsoleText,
   Control,
   DebugSession,
   HartRegisters,
@@ -14,6 +15,8 @@ import type {
   Hit,
   MemoryRequest,
   MemoryResult,
+  Overview,
+  OverviewSpec,
   Progress,
   QueryRow,
   QuerySpec,
@@ -108,6 +111,8 @@ export class ThreadSession implements DebugSession {
   memory = (request: MemoryRequest) => this.#call<MemoryResult>('memory', [request]);
   translate = (hart: number, address: bigint) => this.#call<bigint | null>('translate', [hart, address]);
   evaluate = (hart: number, expression: string) => this.#call<bigint | null>('evaluate', [hart, expression]);
+  consoleText = (bytesMax: number) => this.#call<ConsoleText>('consoleText', [bytesMax]);
+  overview = (spec: OverviewSpec) => this.#call<Overview>('overview', [spec]);
   console = (bytesMax: number) => this.#call<Uint8Array>('console', [bytesMax]);
   addStop = (spec: StopSpec) => this.#call<number>('addStop', [spec]);
   removeStop = (id: number) => this.#call<void>('removeStop', [id]);

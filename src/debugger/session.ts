@@ -6,9 +6,13 @@
  * began, and the stop event's reason is `cancelled`.
  */
 import type { Call } from '../replay/calls.ts';
+import type { ConsoleText } from '../replay/console-log.ts';
+import type { Overview, OverviewSpec } from '../replay/overview.ts';
 import type { AddressSpace, Hit, StopSpec } from '../replay/stop-spec.ts';
 
 export type { Call } from '../replay/calls.ts';
+export type { ConsoleText } from '../replay/console-log.ts';
+export type * from '../replay/overview.ts';
 export type * from '../replay/stop-spec.ts';
 
 export interface SessionInfo {
@@ -197,6 +201,11 @@ export interface DebugSession {
   console(bytesMax: number): Promise<Uint8Array>;
   /** Types at the console of a live machine, which hears it as soon as it lives on; a UserError elsewhere. */
   type(data: Uint8Array): Promise<void>;
+
+  /** The last lines of the console in the whole recording, at most so many bytes, and how much of them had been sent by now. */
+  consoleText(bytesMax: number): Promise<ConsoleText>;
+  /** What happened in a range, as far as the trace tells without a replay. Answered at once, also while the machine moves. */
+  overview(spec: OverviewSpec): Promise<Overview>;
 
   /** The new stop's number, from 1 up. A spec that makes no sense is a UserError. */
   addStop(spec: StopSpec): Promise<number>;

@@ -12,7 +12,7 @@ const MSIP_BASE = 0;
 const MTIMECMP_BASE = 0x4000;
 const MTIME = 0xbff8;
 
-const NANOSECONDS_PER_TICK = 100;
+export const NANOSECONDS_PER_TICK = 100;
 const LOW = 0xffff_ffffn;
 
 export interface ClintOptions {
