@@ -1,6 +1,7 @@
 /** One run of a guest at the command line, recorded or not. */
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
+import { preferMainThread } from '../compiler/priority.ts';
 import type { CompilerThread } from '../compiler/thread.ts';
 import type { LiveMachine } from '../debugger/live.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
@@ -102,6 +103,7 @@ export async function performRun(
   output: Output | null,
   how: RunHow = {},
 ): Promise<Outcome> {
+  preferMainThread();
   const { living, compiler } = await assembleLiving(args, output);
   try {
     return await conduct(living, args, plan, { ...how, path: output?.path });

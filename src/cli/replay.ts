@@ -1,4 +1,5 @@
 /** `chronovisor replay` and `chronovisor verify`: a trace from its beginning to its end, everything checked. */
+import { preferMainThread } from '../compiler/priority.ts';
 import { verify } from '../replay/verify.ts';
 import { command } from './command-line.ts';
 import { count, plural, seconds } from './format.ts';
@@ -11,6 +12,7 @@ export const replayCommand = command('<trace>', OPTIONS, ({ trace, json }) => re
 export const verifyCommand = command('<trace>', OPTIONS, ({ trace, json }) => replay(trace, json, false));
 
 function replay(path: string, json: boolean, showConsole: boolean): void {
+  preferMainThread();
   const trace = openTrace(path, { check: !showConsole });
   const { console: device } = trace.header.machine;
   const { damage = null } = trace;

@@ -4,11 +4,12 @@ import type { Block, BlockEnd, Placed } from '../vmm/riscv/blocks.ts';
 import { decode } from '../vmm/riscv/decoder.ts';
 import type { RegionPlan } from '../vmm/riscv/region.ts';
 
-/** Instructions travel as their bits: what they mean is the same everywhere. */
-interface PackedPlan {
-  readonly blocks: readonly { readonly start: number; readonly bits: Int32Array; readonly end: BlockEnd }[];
-  readonly records: ReadonlyMap<number, number>;
-}
+/**
+ * A plan as words, since copying many small objects to another thread takes longer than planning: the number of pages, and for each its number and
+ * its records; then for each block its start, the kind of its end, the number of offsets that it goes on to, those offsets, the number of
+ * its instructions, and their bits. What bits mean is the same everywhere.
+ */
+export type PackedPlan = Int32Array;
 
 export interface CompileRequest {
   readonly plans: readonly PackedPlan[];
@@ -18,26 +19,80 @@ export type CompileReply =
   | { readonly kind: 'compiled'; readonly module: WebAssembly.Module; readonly imports: readonly string[] }
   | { readonly kind: 'failed'; readonly stack: string };
 
+const END_KINDS = ['branch', 'goto', 'call', 'return', 'indirect', 'stop'] as const satisfies BlockEnd['kind'][];
+
 export function packPlan({ blocks, records }: RegionPlan): PackedPlan {
-  return {
-    blocks: blocks.map(({ start, instructions, end }) => {
-      return { start, bits: Int32Array.from(instructions, ({ decoded }) => decoded.bits), end };
-    }),
-    records,
-  };
+  const words: number[] = [records.size];
+  for (const [page, address] of records) words.push(page, address);
+  for (const { start, instructions, end } of blocks) {
+    const offsets = offsetsOf(end);
+    words.push(start, END_KINDS.indexOf(end.kind), offsets.length, ...offsets, instructions.length);
+    for (const { decoded } of instructions) words.push(decoded.bits);
+  }
+  return Int32Array.from(words);
 }
 
-export function unpackPlan({ blocks, records }: PackedPlan): RegionPlan {
-  const unpacked = blocks.map(({ start, bits, end }): Block => {
-    let offset = start;
-    const instructions = Array.from(bits, (word): Placed => {
-      const decoded = decode(word);
-      assert(decoded, 'what was planned is an instruction');
-      const placed = { offset, decoded };
-      offset += decoded.length;
-      return placed;
-    });
-    return { start, instructions, end };
+export function unpackPlan(words: PackedPlan): RegionPlan {
+  let at = 0;
+  const next = () => words[at++];
+  const some = (count: number) => {
+    at += count;
+    return words.subarray(at - count, at);
+  };
+  const records = new Map<number, number>();
+  for (let pages = next(); pages > 0; pages--) records.set(next(), next() >>> 0);
+  const blocks: Block[] = [];
+  while (at < words.length) {
+    const start = next();
+    const kind = END_KINDS[next()];
+    const end = endOf(kind, [...some(next())]);
+    blocks.push({ start, instructions: placed(start, some(next())), end });
+  }
+  return { blocks, records };
+}
+
+function offsetsOf(end: BlockEnd): readonly number[] {
+  switch (end.kind) {
+    case 'branch':
+      return [end.taken, end.next];
+    case 'goto':
+      return [end.to];
+    case 'call':
+      return [end.to, end.link];
+    case 'return':
+      return end.to;
+    case 'indirect':
+      return [];
+    case 'stop':
+      return [end.at];
+  }
+}
+
+function endOf(kind: BlockEnd['kind'], offsets: readonly number[]): BlockEnd {
+  const [first, second] = offsets;
+  switch (kind) {
+    case 'branch':
+      return { kind, taken: first, next: second };
+    case 'goto':
+      return { kind, to: first };
+    case 'call':
+      return { kind, to: first, link: second };
+    case 'return':
+      return { kind, to: offsets };
+    case 'indirect':
+      return { kind };
+    case 'stop':
+      return { kind, at: first };
+  }
+}
+
+function placed(start: number, bits: Int32Array): Placed[] {
+  let offset = start;
+  return Array.from(bits, (word): Placed => {
+    const decoded = decode(word);
+    assert(decoded, 'what was planned is an instruction');
+    const at = offset;
+    offset += decoded.length;
+    return { offset: at, decoded };
   });
-  return { blocks: unpacked, records };
 }

@@ -2,8 +2,10 @@
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { ImmediateCompiler } from '../vmm/riscv/compiler.ts';
 import { buildInterpreter } from '../vmm/riscv/interpreter.ts';
+import { yieldThisThread } from './priority.ts';
 import { type CompileReply, type CompileRequest, unpackPlan } from './protocol.ts';
 
+yieldThisThread();
 const port = workerData as MessagePort;
 const compiler = new ImmediateCompiler(buildInterpreter(false));
 

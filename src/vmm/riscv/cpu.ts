@@ -17,7 +17,6 @@ import {
   PAGE_FLAGS_BASE,
   PAGE_TABLE_BASE,
   PATIENCE_OFFSET,
-  POOL_BASE,
   RAM_BASE,
   RECORD_BYTES,
   RECORDS_PER_PAGE,
@@ -27,7 +26,7 @@ import type { Pages } from '../pages.ts';
 import type { ProbeSet, Probes } from '../probes.ts';
 import type { Processor } from '../processor.ts';
 import { csrIndexTable } from './csr.ts';
-import { clearPage, HANDLER, writeRecord } from './decoder.ts';
+import { clearPage, endPage, HANDLER, instructionLength, writeRecord } from './decoder.ts';
 import {
   DTLB_ENTRIES,
   FAST_ENTRY_BYTES,
@@ -87,6 +86,7 @@ export class RiscvCpu implements Processor {
   readonly #memory: WebAssembly.Memory;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #allWords: Int32Array;
   readonly #table: Int32Array;
   readonly #flags: Uint8Array;
   readonly #decoded: Int32Array;
@@ -94,6 +94,8 @@ export class RiscvCpu implements Processor {
   /** RAM page of each decoded page's slot. */
   readonly #slotPages = new Int32Array(DECODED_PAGES).fill(-1);
   #slots = 0;
+  /** Slots that were never used hold nothing but zeros. */
+  #usedSlots = 0;
   /** Slots that pages have had, by page, the latest first. */
   readonly #slotsOf = new Map<number, number[]>();
   /** By page, for those that were once taken for data. */
@@ -127,6 +129,7 @@ export class RiscvCpu implements Processor {
     this.#memory = memory;
     this.#bytes = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
+    this.#allWords = new Int32Array(memory.buffer);
     this.#table = new Int32Array(memory.buffer, PAGE_TABLE_BASE, pages.ramPages);
     this.#flags = new Uint8Array(memory.buffer, PAGE_FLAGS_BASE, pages.ramPages);
     this.#decoded = new Int32Array(memory.buffer, DECODED_TABLE_BASE, pages.ramPages);
@@ -164,7 +167,7 @@ export class RiscvCpu implements Processor {
       watched: () => host.tohost(),
       decodePage: (page: number) => this.#decodePage(page),
       decode: (record: number) => this.#decode(record >>> 0),
-      decodeBits: (record: number, bits: number) => writeRecord(this.#view, record >>> 0, bits >>> 0),
+      decodeBits: (record: number, bits: number) => writeRecord(this.#allWords, record, bits),
       table: this.jit.table,
       hot: (records: number, offset: number) => this.#hot(records >>> 0, offset),
       codeChanged: (records: number) => this.jit.forget(records >>> 0),
@@ -450,7 +453,10 @@ export class RiscvCpu implements Processor {
       slots.unshift(slot);
       if (slots.length > EARLIER_MAX) slots.pop();
       this.#slotPages[slot] = page;
-      clearPage(this.#bytes, this.#view, DECODED_BASE + slot * DECODED_PAGE_BYTES);
+      const fresh = DECODED_BASE + slot * DECODED_PAGE_BYTES;
+      if (slot < this.#usedSlots) clearPage(this.#bytes, this.#view, fresh);
+      else endPage(this.#view, fresh);
+      this.#usedSlots = Math.max(this.#usedSlots, this.#slots);
     }
     const address = DECODED_BASE + slot * DECODED_PAGE_BYTES;
     this.#decoded[page] = address;
@@ -468,7 +474,7 @@ export class RiscvCpu implements Processor {
   #stillHolds(slot: number, page: number): boolean {
     if (this.#probes.plants.anyIn(page)) return false;
     const records = DECODED_BASE + slot * DECODED_PAGE_BYTES;
-    const words = new Int32Array(this.#memory.buffer, 0, POOL_BASE / 4);
+    const words = this.#allWords;
     for (let half = 0; half < RECORDS_PER_PAGE; half++) {
       const word = (records + half * RECORD_BYTES) / 4;
       if (words[word] === 0) continue;
@@ -497,25 +503,37 @@ export class RiscvCpu implements Processor {
     this.jit.request({ offset, pages });
   }
 
-  #decode(record: number): void {
-    const slot = Math.floor((record - DECODED_BASE) / DECODED_PAGE_BYTES);
-    const half = (record - DECODED_BASE - slot * DECODED_PAGE_BYTES) / RECORD_BYTES;
+  /** Decodes the instruction of a record, and those that come next with it: a call for each would take longer than the decoding. */
+  #decode(first: number): void {
+    const slot = Math.floor((first - DECODED_BASE) / DECODED_PAGE_BYTES);
     const page = this.#slotPages[slot];
-    this.#decodeInto(record, page, half);
-    this.#probes.plants.decoded(record, page, half);
+    let record = first;
+    let half = (first - DECODED_BASE - slot * DECODED_PAGE_BYTES) / RECORD_BYTES;
+    for (;;) {
+      const goesOn = this.#decodeInto(record, page, half);
+      const halves = instructionLength(this.#halfword(page, half)) / 2;
+      this.#probes.plants.decoded(record, page, half);
+      record += halves * RECORD_BYTES;
+      half += halves;
+      if (!goesOn || half >= RECORDS_PER_PAGE || this.#allWords[record / 4] !== 0) return;
+    }
   }
 
-  /** Writes the record of the instruction at a halfword of a page. */
-  #decodeInto(record: number, page: number, half: number): void {
-    const host = (this.#table[page] >>> 0) + half * 2;
-    const low = this.#view.getUint16(host, true);
-    if ((low & 3) === 3 && half === RECORDS_PER_PAGE - 1) {
-      this.#view.setInt32(record + 8, low, true);
-      this.#view.setUint16(record + 2, RECORD_BYTES * 2, true);
-      this.#view.setUint16(record, HANDLER.straddle, true);
-    } else {
-      writeRecord(this.#view, record, (low & 3) === 3 ? this.#view.getUint32(host, true) : low);
+  /** Writes the record of the instruction at a halfword of a page; true if the one behind it, on this page, comes next. */
+  #decodeInto(record: number, page: number, half: number): boolean {
+    const low = this.#halfword(page, half);
+    if (instructionLength(low) === 2) return writeRecord(this.#allWords, record, low);
+    if (half < RECORDS_PER_PAGE - 1) {
+      return writeRecord(this.#allWords, record, low | (this.#halfword(page, half + 1) << 16));
     }
+    this.#view.setInt32(record + 8, low, true);
+    this.#view.setUint16(record + 2, RECORD_BYTES * 2, true);
+    this.#view.setUint16(record, HANDLER.straddle, true);
+    return false;
+  }
+
+  #halfword(page: number, half: number): number {
+    return this.#view.getUint16((this.#table[page] >>> 0) + half * 2, true);
   }
 }
 

@@ -77,21 +77,35 @@ export function instructionLength(low: number): 2 | 4 {
   return (low & 3) === 3 ? 4 : 2;
 }
 
+/** What bits mean, and their record as words. */
+interface Meaning {
+  readonly decoded: Decoded | null;
+  readonly word0: number;
+  readonly word1: number;
+  readonly word2: number;
+  readonly word3: number;
+}
+
 /** What was decoded before: programs use few of the possible instructions, over and over. */
-const decodedBefore = new Map<number, Decoded | null>();
+const decodedBefore = new Map<number, Meaning>();
 const DECODED_BEFORE_MAX = 100_000;
+
+function meaningOf(bits: number): Meaning {
+  // 32-bit integers are quick keys; numbers beyond are not.
+  const key = (bits & 3) === 3 ? bits | 0 : bits & 0xffff;
+  let meaning = decodedBefore.get(key);
+  if (meaning === undefined) {
+    const decoded = (bits & 3) === 3 ? decodeWide(bits >>> 0) : decodeCompressed(key);
+    meaning = { decoded, ...(decoded ? recordWords(decoded) : illegalWords(bits)) };
+    if (decodedBefore.size >= DECODED_BEFORE_MAX) decodedBefore.clear();
+    decodedBefore.set(key, meaning);
+  }
+  return meaning;
+}
 
 /** Decodes 32 bits, of which a compressed instruction uses the low 16; null if they are no instruction. */
 export function decode(bits: number): Decoded | null {
-  // 32-bit integers are quick keys; numbers beyond are not.
-  const key = (bits & 3) === 3 ? bits | 0 : bits & 0xffff;
-  let decoded = decodedBefore.get(key);
-  if (decoded === undefined) {
-    decoded = (bits & 3) === 3 ? decodeWide(bits >>> 0) : decodeCompressed(key);
-    if (decodedBefore.size >= DECODED_BEFORE_MAX) decodedBefore.clear();
-    decodedBefore.set(key, decoded);
-  }
-  return decoded;
+  return meaningOf(bits).decoded;
 }
 
 function decodeWide(bits: number): Decoded | null {
@@ -143,31 +157,49 @@ function decodeCompressed(bits: number): Decoded | null {
   return null;
 }
 
-/** Writes the record of an instruction; that of bits which are none raises an illegal instruction. */
-export function writeRecord(view: DataView, address: number, bits: number): void {
-  const decoded = decode(bits);
-  if (!decoded) {
-    view.setUint16(address, HANDLER.illegal, true);
-    view.setUint16(address + 2, RECORD_BYTES * (instructionLength(bits) / 2), true);
-    return;
-  }
-  const { instruction, rd, rs1, rs2, rs3, rm, imm, length } = decoded;
+function recordWords({ instruction, rd, rs1, rs2, rs3, rm, imm, length }: Decoded): Omit<Meaning, 'decoded'> {
   const { uses } = instruction;
   const x = (n: number) => H.x + n * 8;
   const float = (n: number) => H.f + n * 8;
-  view.setUint16(address + 2, RECORD_BYTES * (length / 2), true);
-  view.setUint16(address + 4, uses.fd ? float(rd) : rd === 0 ? H.xSink : x(rd), true);
-  view.setUint16(address + 6, uses.fs1 ? float(rs1) : x(rs1), true);
-  view.setInt32(address + 8, imm, true);
-  view.setUint16(address + 12, uses.fs2 ? float(rs2) : x(rs2), true);
-  view.setUint8(address + 14, rs3);
-  view.setUint8(address + 15, rm);
-  view.setUint16(address, HANDLER.first + indexOf.get(instruction)!, true);
+  const destination = uses.fd ? float(rd) : rd === 0 ? H.xSink : x(rd);
+  return {
+    word0: (HANDLER.first + indexOf.get(instruction)!) | (((RECORD_BYTES * length) / 2) << 16),
+    word1: destination | ((uses.fs1 ? float(rs1) : x(rs1)) << 16),
+    word2: imm,
+    word3: (uses.fs2 ? float(rs2) : x(rs2)) | (rs3 << 16) | (rm << 24),
+  };
 }
 
-/** Makes the records of a page that has none yet. */
+function illegalWords(bits: number): Omit<Meaning, 'decoded'> {
+  const length = RECORD_BYTES * (instructionLength(bits) / 2);
+  return { word0: HANDLER.illegal | (length << 16), word1: 0, word2: 0, word3: 0 };
+}
+
+/**
+ * Writes the record of an instruction at an address of linear memory, given as its words; that of bits which are none raises an illegal
+ * instruction. Tells whether the instruction behind it comes next, if it does not trap.
+ */
+export function writeRecord(memory: Int32Array, address: number, bits: number): boolean {
+  const { decoded, word0, word1, word2, word3 } = meaningOf(bits);
+  const word = address >>> 2;
+  memory[word] = word0;
+  memory[word + 1] = word1;
+  memory[word + 2] = word2;
+  memory[word + 3] = word3;
+  return decoded !== null && !leadsElsewhere(decoded);
+}
+
+/** The instructions of BRANCH, JALR, JAL and SYSTEM, which share a row of the opcode map (unprivileged specification, table of major opcodes). */
+const leadsElsewhere = ({ instruction: { pattern } }: Decoded) => (pattern.match & 0x60) === 0x60;
+
+/** Forgets the records of a page. */
 export function clearPage(memory: Uint8Array, view: DataView, address: number): void {
   memory.fill(0, address, address + DECODED_PAGE_BYTES);
+  endPage(view, address);
+}
+
+/** Makes the records of a page whose memory was never written. */
+export function endPage(view: DataView, address: number): void {
   view.setUint16(address + EXTRA_RECORD.pageEnd * RECORD_BYTES, HANDLER.pageEnd, true);
   view.setUint16(address + EXTRA_RECORD.straddledEnd * RECORD_BYTES, HANDLER.pageEnd, true);
 }

@@ -79,6 +79,7 @@ export class Jit {
   readonly table: WebAssembly.Table;
   readonly #memory: WebAssembly.Memory;
   readonly #view: DataView;
+  readonly #words: Int32Array;
   #exports: Record<string, unknown> = {};
   /** Entry 0 of the table stays empty: 0 stands for "no region". */
   #used = 1;
@@ -113,6 +114,7 @@ export class Jit {
   constructor(memory: WebAssembly.Memory, interpreter: Interpreter, stops: (page: number, offset: number) => boolean) {
     this.#memory = memory;
     this.#view = new DataView(memory.buffer);
+    this.#words = new Int32Array(memory.buffer);
     this.compiler = new ImmediateCompiler(interpreter);
     this.#stops = stops;
     this.table = new WebAssembly.Table({ element: 'anyfunc', initial: REGIONS_MAX + 1 });
@@ -228,7 +230,7 @@ export class Jit {
         for (const { offset: at, decoded } of instructions) {
           // What the region was made of has records from now on: a store there throws it away.
           const record = recordOf(records, at & (PAGE_BYTES - 1));
-          if (this.#view.getUint16(record, true) === HANDLER.undecoded) writeRecord(this.#view, record, decoded.bits);
+          if (this.#view.getUint16(record, true) === HANDLER.undecoded) writeRecord(this.#words, record, decoded.bits);
         }
       }
       for (const { records } of pages.values()) this.#belongsTo(records, place);
