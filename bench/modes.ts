@@ -10,7 +10,8 @@ import { measure, type ProcessResult } from './process.ts';
 /** QEMU needs no more than half a minute for any of the guests, unless it hangs. */
 const QEMU_TIMEOUT_MS = 120_000;
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+/** As it is installed. */
+const MAIN = fileURLToPath(new URL('../bundle/cli/main.js', import.meta.url));
 
 /**
  * Ours, and QEMU's: `icount` stands in for `rr` where QEMU cannot record, which is with more than one hart, and where a guest is typed to:

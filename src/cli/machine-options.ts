@@ -18,7 +18,7 @@ import { parseMemory, parseNumber, parseTime, parseWhole } from './arguments.ts'
 import type { Options, Values } from './command-line.ts';
 import { bytes, count } from './format.ts';
 import { linuxRelease } from './guest-notes.ts';
-import { openUserFile, readUserFile } from './user-file.ts';
+import { openUserFile, readUserFile, readUserFileMeanwhile } from './user-file.ts';
 
 const GROUP = 'Machine';
 
@@ -101,10 +101,10 @@ export interface AssembledMachine {
  * Reads the files, builds the machine and puts the guest into its memory. `wrapSource` may stand between the machine and the outside;
  * the position of an answer is the machine's.
  */
-export function assembleMachine(
+export async function assembleMachine(
   args: MachineArguments,
   wrapSource: (source: InputSource, machine: () => VirtMachine) => InputSource,
-): AssembledMachine {
+): Promise<AssembledMachine> {
   // Options first: they cost nothing, and files may be large.
   const plain = {
     harts: parseWhole('--harts', args.harts, 1, HARTS_MAX),
@@ -120,8 +120,6 @@ export function assembleMachine(
     throw new UserError(`--disk: the machine has room for ${DISKS_MAX} disks, ${args.disk.length} were given`);
   }
   const bios = args.bios === 'builtin' || args.bios === 'none' ? args.bios : readNamed('--bios', args.bios);
-  const kernelFile = args.kernel === undefined ? null : readNamed('--kernel', args.kernel, true);
-  const kernel = kernelFile && decompressed(kernelFile);
   const initrd = args.initrd === undefined ? null : readNamed('--initrd', args.initrd);
   const disks = args.disk.map(openDisk);
   const description: MachineDescription = {
@@ -144,6 +142,8 @@ export function assembleMachine(
     block: (disk, block) => disks[disk].read(block),
     ...(chaos ? { turn: (runnable) => chaos.turn(machine.position, runnable) } : {}),
   };
+  // Kernels are large: the machine is built meanwhile.
+  const kernelRead = args.kernel === undefined ? null : readUserFileMeanwhile('--kernel', args.kernel, RAM_BYTES_MAX);
   const machine: VirtMachine = buildVirt(
     description,
     wrapSource(source, () => machine),
@@ -151,13 +151,15 @@ export function assembleMachine(
   const compiler = new CompilerThread();
   machine.cpu.jit.compiler = compiler;
   applyTuning(machine);
+  const kernelBytes = await kernelRead;
+  const kernel = kernelBytes && decompressed({ name: `--kernel ${args.kernel}`, bytes: kernelBytes });
   bootVirt(machine, description, { bios, kernel, initrd }, source);
   const release = kernel && linuxRelease(kernel);
   const notes: TraceHeader['notes'] = [];
   if (release) notes.push(['kernel', `Linux ${release}`]);
   if (args.seed !== undefined) notes.push(['seed', args.seed]);
   if (chaosSeed !== null) notes.push(['chaos seed', String(chaosSeed)]);
-  const buffer = kernelFile?.bytes.buffer;
+  const buffer = kernelBytes?.buffer;
   return { machine, compiler, description, notes, scratch: buffer instanceof SharedArrayBuffer ? buffer : null };
 }
 
@@ -168,8 +170,8 @@ export function entropySource(seed: string | undefined): InputSource['entropy'] 
   return (_device, length) => Uint8Array.from({ length }, () => random.below(256));
 }
 
-function readNamed(option: string, path: string, shared = false): NamedFile {
-  return { name: `${option} ${path}`, bytes: readUserFile(option, path, RAM_BYTES_MAX, shared) };
+function readNamed(option: string, path: string): NamedFile {
+  return { name: `${option} ${path}`, bytes: readUserFile(option, path, RAM_BYTES_MAX) };
 }
 
 /** Kernels often come compressed (`Image.gz`). */

@@ -134,7 +134,7 @@ export async function assembleLiving(args: MachineArguments, output: Output | nu
   const tracing = output ? await import('../trace/writer.ts') : null;
   const thread = tracing?.startWriterThread();
   let writer: TraceWriter | null = null;
-  const { machine, compiler, description, notes, scratch } = assembleMachine(args, (source, of) =>
+  const { machine, compiler, description, notes, scratch } = await assembleMachine(args, (source, of) =>
     output
       ? recordedSource(
           source,

@@ -1,5 +1,6 @@
 /** Files that a person names on the command line. Whatever is wrong with one is told with the option that named it. */
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { UserError } from '../base/assert.ts';
 import { bytes } from './format.ts';
 
@@ -20,23 +21,13 @@ function refusal(option: string, path: string, error: unknown): UserError {
   return new UserError(`${option} ${path === '' ? "''" : path}: ${REASONS[code ?? ''] ?? message}`);
 }
 
-/**
- * Reads a file whole. A pipe will do; a device, which may have no end, will not. With `shared` a regular file lies in shared memory, which another
- * thread may go on to use.
- */
-export function readUserFile(option: string, path: string, maxBytes: number, shared = false): Uint8Array {
+/** Reads a file whole. A pipe will do; a device, which may have no end, will not. */
+export function readUserFile(option: string, path: string, maxBytes: number): Uint8Array {
   let file: number | null = null;
   try {
     file = openSync(path, 'r');
-    const stat = fstatSync(file);
-    if (stat.isDirectory()) throw new UserError(`${option} ${path}: ${REASONS.EISDIR}`);
-    if (!stat.isFile() && !stat.isFIFO()) throw new UserError(`${option} ${path}: is a device; a file is needed`);
-    if (stat.size > maxBytes) {
-      throw new UserError(
-        `${option} ${path}: ${bytes(stat.size)} are too much; at most ${bytes(maxBytes)} can be read`,
-      );
-    }
-    return shared && stat.isFile() ? readShared(file, stat.size) : readFileSync(file);
+    checkReadable(option, path, file, maxBytes);
+    return readFileSync(file);
   } catch (error) {
     throw refusal(option, path, error);
   } finally {
@@ -44,11 +35,36 @@ export function readUserFile(option: string, path: string, maxBytes: number, sha
   }
 }
 
-function readShared(file: number, bytes: number): Uint8Array {
-  const target = new Uint8Array(new SharedArrayBuffer(bytes));
-  let done = 0;
-  for (let got = -1; done < bytes && got !== 0; done += got) got = readSync(file, target, done, bytes - done, done);
-  return target.subarray(0, done);
+/**
+ * The same, read while the caller does something else. A regular file then lies in shared memory, which another thread may go on to use.
+ */
+export async function readUserFileMeanwhile(option: string, path: string, maxBytes: number): Promise<Uint8Array> {
+  let file: FileHandle | null = null;
+  try {
+    file = await open(path, 'r');
+    const stat = checkReadable(option, path, file.fd, maxBytes);
+    if (!stat.isFile()) return await file.readFile();
+    const target = new Uint8Array(new SharedArrayBuffer(stat.size));
+    let done = 0;
+    for (let got = -1; done < target.length && got !== 0; done += got) {
+      got = (await file.read(target, done, target.length - done, done)).bytesRead;
+    }
+    return target.subarray(0, done);
+  } catch (error) {
+    throw refusal(option, path, error);
+  } finally {
+    await file?.close();
+  }
+}
+
+function checkReadable(option: string, path: string, file: number, maxBytes: number): Stats {
+  const stat = fstatSync(file);
+  if (stat.isDirectory()) throw new UserError(`${option} ${path}: ${REASONS.EISDIR}`);
+  if (!stat.isFile() && !stat.isFIFO()) throw new UserError(`${option} ${path}: is a device; a file is needed`);
+  if (stat.size > maxBytes) {
+    throw new UserError(`${option} ${path}: ${bytes(stat.size)} are too much; at most ${bytes(maxBytes)} can be read`);
+  }
+  return stat;
 }
 
 /** A file that stays open and is read in parts. */
