@@ -4,12 +4,12 @@
  *     a0 == 3 && u32(a1 + 8) > 0x1000
  *
  * Names are registers (ABI names, x0 to x31, f0 to f31 as bits, pc, priv, CSRs), with or without a `$` in front. `u8(address)`, `u16`, `u32`, `u64`
- * and `s8` to `s64` read memory as the hart sees it, `pu8` to `pu64` physical memory; `signed(value)` takes 64 bits as a signed number. Operators are
- * those of C with its precedence, `?:` included. Values are whole numbers of any size: registers are unsigned, nothing wraps, comparisons give
+ * and `s8` to `s64` read memory as the hart sees it, `pu8` to `pu64` physical memory; `int1(value)` to `int64`, and `uint1` to `uint64`, take the low bits
+ * of a value as a number with or without a sign, `signed` is `int64`. Operators are those of C with its precedence, `?:` included. Values are whole numbers of any size: registers are unsigned, nothing wraps, comparisons give
  * 1 or 0, and division goes towards zero. What divides by zero or reads memory that is not there has no value.
  */
 import { UserError } from '../base/assert.ts';
-import { readPhysical, readVirtual } from '../vmm/riscv/inspect.ts';
+import { readNumber, readPhysical } from '../vmm/riscv/inspect.ts';
 import { registerReader } from '../vmm/riscv/registers.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 
@@ -19,6 +19,8 @@ export type Evaluate = (machine: VirtMachine, hart: number) => bigint | null;
 type Node = (machine: VirtMachine, hart: number) => bigint;
 
 class NoValue extends Error {}
+/** Thrown again and again: making one costs more than all the rest. */
+const NO_VALUE = new NoValue();
 
 /** An expression longer or deeper than this was not written by a person. */
 const LENGTH_MAX = 10_000;
@@ -28,11 +30,11 @@ const BITS_MAX = 256;
 
 const truth = (condition: boolean) => (condition ? 1n : 0n);
 const nonzero = (value: bigint) => {
-  if (value === 0n) throw new NoValue();
+  if (value === 0n) throw NO_VALUE;
   return value;
 };
 const distance = (value: bigint) => {
-  if (value < 0n || value > 255n) throw new NoValue();
+  if (value < 0n || value > 255n) throw NO_VALUE;
   return value;
 };
 
@@ -206,18 +208,31 @@ class Parser {
   #call(name: string, at: number): Node {
     const argument = this.#choice();
     this.#expect(')');
-    if (name === 'signed') return (m, h) => BigInt.asIntN(64, argument(m, h));
+    const conversion = /^(u?)int([1-9]\d?)$/.exec(name === 'signed' ? 'int64' : name);
+    const bits = Number(conversion?.[2]);
+    if (conversion && bits <= 64) {
+      return conversion[1]
+        ? (m, h) => BigInt.asUintN(bits, argument(m, h))
+        : (m, h) => BigInt.asIntN(bits, argument(m, h));
+    }
     const match = /^(p?)([us])(8|16|32|64)$/.exec(name);
     if (!match || (match[1] && match[2] === 's')) {
-      this.#fail(at, `there is no function '${name}'; there are u8 to u64, s8 to s64, pu8 to pu64 and signed`);
+      this.#fail(
+        at,
+        `there is no function '${name}'; there are u8 to u64, s8 to s64, pu8 to pu64, int1 to int64 and uint1 to uint64`,
+      );
     }
-    const [, physical, sign, bits] = match!;
-    const [size, width] = [Number(bits) / 8, Number(bits)];
+    const [, physical, sign, digits] = match!;
+    const width = Number(digits);
+    const size = (width / 8) as 1 | 2 | 4 | 8;
+    const read = (m: VirtMachine, h: number, address: bigint) => {
+      if (!physical) return readNumber(m, h, address, size);
+      const bytes = readPhysical(m, address, size);
+      return bytes && littleEndian(bytes);
+    };
     return (m, h) => {
-      const address = BigInt.asUintN(64, argument(m, h));
-      const bytes = physical ? readPhysical(m, address, size) : readVirtual(m, h, address, size);
-      if (!bytes) throw new NoValue();
-      const value = littleEndian(bytes);
+      const value = read(m, h, BigInt.asUintN(64, argument(m, h)));
+      if (value === null) throw NO_VALUE;
       return sign === 's' ? BigInt.asIntN(width, value) : value;
     };
   }

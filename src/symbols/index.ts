@@ -11,6 +11,7 @@ export {
 } from './breakpoints.ts';
 export { type Evaluated, evaluate } from './c/evaluate.ts';
 export { ExpressionError } from './c/lexer.ts';
+export { type Translated, translateCondition, translateValue } from './c/translate.ts';
 export { Unavailable } from './dwarf/expression.ts';
 export { ElfFile, type ElfOptions, type SymbolSource, sourceOf } from './elf.ts';
 export type { ElfSymbol } from './elf-symbols.ts';

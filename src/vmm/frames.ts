@@ -10,6 +10,8 @@ const SLOTS = Math.floor((MEMORY_BYTES - POOL_BASE) / PAGE_BYTES) - 1;
 
 export class FramePool {
   readonly #memory: Uint8Array;
+  /** All of the memory that the frames lie in, by host address. */
+  readonly view: DataView;
   /** By frame: host address of the slot, and references. Frame 0 is none. */
   readonly #address = new Uint32Array(SLOTS + 1);
   readonly #references = new Uint32Array(SLOTS + 1);
@@ -20,6 +22,7 @@ export class FramePool {
 
   constructor(memory: WebAssembly.Memory) {
     this.#memory = new Uint8Array(memory.buffer);
+    this.view = new DataView(memory.buffer);
   }
 
   /** Frames that there can be. */

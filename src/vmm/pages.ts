@@ -72,6 +72,22 @@ export class Pages {
     return frame === 0 ? null : this.pool.bytes(frame);
   }
 
+  /** The 32 bits at an offset of a page, without sign. */
+  word(page: number, offset: number): number {
+    const frame = this.#frames[page];
+    return frame === 0 ? 0 : this.pool.view.getUint32(this.pool.address(frame) + offset, true);
+  }
+
+  /** The number of so many bytes at an offset of a page; all of it lies in the page. */
+  number(page: number, offset: number, size: 1 | 2 | 4 | 8): bigint {
+    const frame = this.#frames[page];
+    if (frame === 0) return 0n;
+    const { view } = this.pool;
+    const at = this.pool.address(frame) + offset;
+    if (size === 8) return view.getBigUint64(at, true);
+    return BigInt(size === 4 ? view.getUint32(at, true) : size === 2 ? view.getUint16(at, true) : view.getUint8(at));
+  }
+
   /** A page's storage for writing. */
   write(page: number): Uint8Array {
     this.touch(page);

@@ -1,14 +1,12 @@
 /** Stacks compared with gdb's, at moments of recorded guests: within functions, in prologues, in traps and behind them. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { hartMemory, hartRegisters } from '../../src/cli/hart-view.ts';
 import type { Timeline } from '../../src/replay/timeline.ts';
-import { type Frame, frames, SymbolFile, Symbols, sourceOf } from '../../src/symbols/index.ts';
+import { type Frame, frames, SymbolFile, Symbols } from '../../src/symbols/index.ts';
 import { EMBEDDED_KERNEL, needGuest } from '../support/guests.ts';
 import { debianShell, embeddedGuest, type Guest } from '../support/recording.ts';
-import { needTool } from '../support/tools.ts';
-import { needVmlinux, openSource } from './support/files.ts';
+import { needGdb, needVmlinux, openSource, symbolsOf } from './support/files.ts';
 import { askGdb } from './support/oracle.ts';
 import { embeddedWith, moments } from './support/states.ts';
 import { buildVariant, needCompiler, VARIANTS } from './support/variants.ts';
@@ -96,14 +94,6 @@ async function compare(
   t.diagnostic(`${seen.length} stacks, ${framesSeen} frames`);
   for (const { file } of symbols.modules) assert.deepEqual(file.problems, []);
 }
-
-function symbolsOf(path: string): Symbols {
-  const symbols = new Symbols();
-  symbols.add(new SymbolFile(sourceOf(path, readFileSync(path))));
-  return symbols;
-}
-
-const needGdb = (t: TestContext) => needTool(t, 'gdb-multiarch', 'gdb-multiarch');
 
 test('the committed guest', async (t) => {
   if (!needGdb(t)) return;

@@ -9,13 +9,12 @@ import {
   type BreakLocation,
   functionLocations,
   lineLocations,
-  SymbolFile,
-  Symbols,
-  sourceOf,
+  type Symbols,
   sourcePaths,
 } from '../../src/symbols/index.ts';
 import { EMBEDDED_KERNEL } from '../support/guests.ts';
 import { needTool } from '../support/tools.ts';
+import { symbolsOf } from './support/files.ts';
 import { runWithInput } from './support/oracle.ts';
 import { buildVariant, needCompiler, VARIANTS } from './support/variants.ts';
 
@@ -145,12 +144,6 @@ async function inlined(elf: string): Promise<void> {
     const places = functionLocations(symbols, name).filter((l) => l.inlined);
     assert.deepEqual(hexes(places), [...entries].map((e) => BigInt(e).toString(16)).sort(), name);
   }
-}
-
-function symbolsOf(elf: string): Symbols {
-  const symbols = new Symbols();
-  symbols.add(new SymbolFile(sourceOf(elf, readFileSync(elf))));
-  return symbols;
 }
 
 test('the committed guest', async (t) => {

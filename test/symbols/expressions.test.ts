@@ -1,29 +1,14 @@
 /** C expressions, compared with what gdb makes of them, at a moment of the embedded guest; and what is refused. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { hartMemory, hartRegisters } from '../../src/cli/hart-view.ts';
-import {
-  ExpressionError,
-  evaluate,
-  formatValue,
-  frames,
-  SymbolFile,
-  Symbols,
-  sourceOf,
-  Unavailable,
-} from '../../src/symbols/index.ts';
+import { ExpressionError, evaluate, formatValue, frames, Unavailable } from '../../src/symbols/index.ts';
 import { EMBEDDED_KERNEL } from '../support/guests.ts';
 import { embeddedGuest } from '../support/recording.ts';
 import { needTool } from '../support/tools.ts';
+import { symbolsOf } from './support/files.ts';
 import { askGdb } from './support/oracle.ts';
 import { moments } from './support/states.ts';
-
-function symbolsOf(path: string): Symbols {
-  const symbols = new Symbols();
-  symbols.add(new SymbolFile(sourceOf(path, readFileSync(path))));
-  return symbols;
-}
 
 const SCALARS = [
   ...[

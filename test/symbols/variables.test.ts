@@ -1,6 +1,5 @@
 /** Variables of every frame, compared with gdb's: values in hexadecimal, with structs and arrays, at moments of recorded guests. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { hartMemory, hartRegisters } from '../../src/cli/hart-view.ts';
 import type { Timeline } from '../../src/replay/timeline.ts';
@@ -13,13 +12,11 @@ import {
   SymbolFile,
   Symbols,
   scopesOf,
-  sourceOf,
   type Variable,
 } from '../../src/symbols/index.ts';
 import { EMBEDDED_KERNEL, needGuest } from '../support/guests.ts';
 import { debianShell, embeddedGuest, type Guest } from '../support/recording.ts';
-import { needTool } from '../support/tools.ts';
-import { needVmlinux, openSource } from './support/files.ts';
+import { needGdb, needVmlinux, openSource, symbolsOf } from './support/files.ts';
 import { askGdb } from './support/oracle.ts';
 import { embeddedWith, moments } from './support/states.ts';
 import { buildVariant, needCompiler, VARIANTS } from './support/variants.ts';
@@ -108,14 +105,6 @@ function same(ours: string, theirs: string): boolean {
   const plain = (text: string) => text.replaceAll(/ <repeats \d+ times>|\.\.\./g, '').replaceAll(/, (?=})/g, '');
   return plain(ours) === plain(theirs);
 }
-
-function symbolsOf(path: string): Symbols {
-  const symbols = new Symbols();
-  symbols.add(new SymbolFile(sourceOf(path, readFileSync(path))));
-  return symbols;
-}
-
-const needGdb = (t: TestContext) => needTool(t, 'gdb-multiarch', 'gdb-multiarch');
 
 test('the committed guest', async (t) => {
   if (!needGdb(t)) return;

@@ -1,7 +1,7 @@
 /** C's arithmetic on values: promotions, conversions, operators (C11, 6.3.1 and 6.5). */
 import { Unavailable } from '../dwarf/expression.ts';
-import { floatOf, numberOf } from '../format.ts';
-import { BaseType, type PlainType, PointerType, type Type, typeName, VOID } from '../types.ts';
+import { floatOf, isSigned, numberOf } from '../format.ts';
+import { BaseType, type EnumType, type PlainType, PointerType, type Type, typeName, VOID } from '../types.ts';
 import type { MachineFrame } from '../unwind.ts';
 import { Value } from '../value.ts';
 import { ExpressionError } from './lexer.ts';
@@ -49,19 +49,10 @@ export function operandOf(value: Value): Operand {
     case 'base': {
       if (plain.encoding === 'complex') break;
       if (plain.encoding === 'float') return { kind: 'float', value: floatOf(value), type: plain };
-      const number = numberOf(value);
-      // What is smaller than an int becomes one; of a bit-field, its own width decides (6.3.1.1).
-      const bits = value.bits?.size ?? plain.size * 8;
-      const signed = plain.encoding === 'signed' || plain.encoding === 'char';
-      if (bits < 32 || (bits === 32 && signed && plain.size <= 4)) return { kind: 'integer', value: number, type: INT };
-      if (plain.size > 8) return { kind: 'integer', value: number, type: plain };
-      const type = plain.size > 4 ? (signed ? LONG : ULONG) : UINT;
-      return { kind: 'integer', value: number, type };
+      return { kind: 'integer', value: numberOf(value), type: promoted(plain, value.bits?.size) };
     }
-    case 'enum': {
-      const type = plain.size > 4 ? (plain.signed ? LONG : ULONG) : plain.signed ? INT : UINT;
-      return { kind: 'integer', value: numberOf(value), type };
-    }
+    case 'enum':
+      return { kind: 'integer', value: numberOf(value), type: integerOf(plain) };
     case 'pointer':
       return { kind: 'pointer', value: value.raw, type: plain };
     case 'array':
@@ -76,6 +67,20 @@ export function operandOf(value: Value): Operand {
     case 'void':
   }
   throw new ExpressionError(`a value of type '${typeName(value.type)}' is not a number`);
+}
+
+/** The type in which a number of a type is an operand: what is smaller than an int becomes one; of a bit-field, its own width decides (6.3.1.1). */
+export function promoted(type: BaseType, fieldBits: number | undefined): BaseType {
+  const bits = fieldBits ?? type.size * 8;
+  const signed = isSigned(type);
+  if (bits < 32 || (bits === 32 && signed && type.size <= 4)) return INT;
+  if (type.size > 8) return type;
+  return type.size > 4 ? (signed ? LONG : ULONG) : UINT;
+}
+
+/** The type in which an enumeration is an operand. */
+export function integerOf({ size, signed }: EnumType): BaseType {
+  return size > 4 ? (signed ? LONG : ULONG) : signed ? INT : UINT;
 }
 
 /** Whether a value counts as true. */
@@ -113,7 +118,7 @@ export function binary(frame: MachineFrame, operator: string, left: Value, right
 }
 
 /** The type in which two integers meet (6.3.1.8). */
-function common(a: BaseType, b: BaseType): BaseType {
+export function common(a: BaseType, b: BaseType): BaseType {
   if (a.size !== b.size) return a.size > b.size ? a : b;
   return a.encoding === 'unsigned' ? a : b;
 }

@@ -49,7 +49,7 @@ export function evaluate(text: string, frame: Frame): Evaluated {
 }
 
 /** Takes the format off an expression: `/x a`, `print/x a` or `a,x`. */
-function splitFormat(text: string): { expression: string; format: Format | null } {
+export function splitFormat(text: string): { expression: string; format: Format | null } {
   const before = /^\s*(?:p(?:rint)?\s*)?\/(\w)\s+(.*)$/s.exec(text);
   const behind = /^(.*),\s*(\w)\s*$/s.exec(text);
   const [letter, expression] = before ? [before[1], before[2]] : behind ? [behind[2], behind[1]] : [null, text];
@@ -105,11 +105,11 @@ class Evaluator {
         return this.#element(object, index.value);
       }
       case 'cast': {
-        const type = this.#type(node.type);
+        const type = typeOf(this.#names, node.type);
         return cast(frame, this.value(node.operand), type, stripped(type));
       }
       case 'sizeofType':
-        return Value.ofInteger(frame, ULONG, BigInt(sizeOf(this.#type(node.type))));
+        return Value.ofInteger(frame, ULONG, BigInt(sizeOf(typeOf(this.#names, node.type))));
       case 'sizeof': {
         const value = this.value(node.operand);
         if (value.bits) throw new ExpressionError('a bit-field has no size in bytes');
@@ -211,22 +211,23 @@ class Evaluator {
     if (plain.kind === 'pointer') return value.deref(index);
     throw new ExpressionError(`a value of type '${typeName(object.type)}' has no elements`);
   }
+}
 
-  #type(node: TypeNode): Type {
-    switch (node.kind) {
-      case 'pointer': {
-        const target = this.#type(node.target);
-        return new PointerType(() => target);
-      }
-      case 'array': {
-        const element = this.#type(node.element);
-        return new ArrayType(() => element, node.count);
-      }
-      case 'named': {
-        const found = this.#names.type(node.name, node.tag) ?? (node.tag === null ? C_TYPES[node.name] : undefined);
-        if (found) return found;
-        throw new ExpressionError(`no type '${node.tag ? `${node.tag} ` : ''}${node.name}' is known`);
-      }
+/** The type that an expression names. */
+export function typeOf(names: Names, node: TypeNode): Type {
+  switch (node.kind) {
+    case 'pointer': {
+      const target = typeOf(names, node.target);
+      return new PointerType(() => target);
+    }
+    case 'array': {
+      const element = typeOf(names, node.element);
+      return new ArrayType(() => element, node.count);
+    }
+    case 'named': {
+      const found = names.type(node.name, node.tag) ?? (node.tag === null ? C_TYPES[node.name] : undefined);
+      if (found) return found;
+      throw new ExpressionError(`no type '${node.tag ? `${node.tag} ` : ''}${node.name}' is known`);
     }
   }
 }
@@ -253,7 +254,7 @@ function sizeOf(type: Type): number {
 }
 
 /** The first type that holds a literal, of those that C tries (6.4.4.1). */
-function literalType({ value, unsigned, long, decimal }: Node & { kind: 'integer' }): Type {
+export function literalType({ value, unsigned, long, decimal }: Node & { kind: 'integer' }): Type {
   if (!long && !unsigned && value < 1n << 31n) return INT;
   if (!long && value < 1n << 32n && (unsigned || !decimal)) return UINT;
   return unsigned || value >= 1n << 63n ? ULONG : LONG;

@@ -1,6 +1,7 @@
 /** Looking at a machine without touching it: virtual memory as a hart sees it, registers, code. No TLB is filled, no bit is set. */
 import { assert } from '../../base/assert.ts';
 import { PAGE_BYTES, RAM_BASE } from '../layout.ts';
+import type { Pages } from '../pages.ts';
 import { type Disassembly, disassemble } from './disassembler.ts';
 import { PRIV } from './hart.ts';
 import type { VirtMachine } from './virt.ts';
@@ -79,6 +80,42 @@ export function readVirtual(machine: VirtMachine, hart: number, address: bigint,
     at += count;
   }
   return result;
+}
+
+/**
+ * A number of so many bytes at a virtual address as a hart sees it, the lowest byte first; null where any of it is not mapped to RAM. For those who ask
+ * at every step of something: it allocates nothing, and calculates in whole numbers below 2^53.
+ */
+export function readNumber(machine: VirtMachine, hart: number, address: bigint, size: 1 | 2 | 4 | 8): bigint | null {
+  const at = Number(address & BigInt(PAGE_BYTES - 1));
+  if (at + size > PAGE_BYTES) {
+    const bytes = readVirtual(machine, hart, address, size);
+    return bytes && bytes.reduceRight((number, byte) => (number << 8n) | BigInt(byte), 0n);
+  }
+  const { pages } = machine;
+  const page = pageNumber(pages, activeSatp(machine, hart), Number(BigInt.asUintN(64, address) >> 12n));
+  return page === null ? null : pages.number(page, at, size);
+}
+
+/** Number of the page of RAM that a virtual page is mapped to, by a walk as above. */
+function pageNumber(pages: Pages, satp: bigint, virtual: number): number | null {
+  const ram = (page: number) => {
+    const number = page - RAM_BASE / PAGE_BYTES;
+    return number < 0 || number >= pages.ramPages ? null : number;
+  };
+  const mode = Number(satp >> 60n);
+  if (mode === 0) return ram(virtual);
+  let table = ram(Number(satp & PPN_MASK));
+  for (let level = mode - 6; level >= 0 && table !== null; level--) {
+    const span = 2 ** (9 * level);
+    const entry = (Math.floor(virtual / span) & 511) * 8;
+    const [low, high] = [pages.word(table, entry), pages.word(table, entry + 4)];
+    if (!(low & 1)) return null;
+    const target = (high & 0x3fffff) * 2 ** 22 + (low >>> 10);
+    if (low & 10) return ram(target - (target % span) + (virtual % span));
+    table = ram(target);
+  }
+  return null;
 }
 
 export interface CodeLine extends Disassembly {

@@ -1,9 +1,19 @@
 /** Symbol files from the disk, and the guests' ones that tests compare with oracles. */
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { debianCache } from '../../../scripts/debian.ts';
-import type { SymbolSource } from '../../../src/symbols/index.ts';
+import { SymbolFile, type SymbolSource, Symbols, sourceOf } from '../../../src/symbols/index.ts';
+import { needTool } from '../../support/tools.ts';
+
+export const needGdb = (t: TestContext) => needTool(t, 'gdb-multiarch', 'gdb-multiarch');
+
+/** The symbols of one file. */
+export function symbolsOf(path: string): Symbols {
+  const symbols = new Symbols();
+  symbols.add(new SymbolFile(sourceOf(path, readFileSync(path))));
+  return symbols;
+}
 
 /** Opens a file for as long as the test takes. */
 export function openSource(t: TestContext, path: string): SymbolSource {
