@@ -1,10 +1,12 @@
 /** `chronovisor dap`: the debug adapter, for editors. */
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { availableParallelism } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import type { Host } from '../dap/protocol.ts';
 import { AdapterServer } from '../dap/server.ts';
 import { openSession } from '../debugger/open.ts';
+import { MEMORY_BUDGET_DEFAULT } from '../replay/timeline.ts';
 import { command } from './command-line.ts';
 import { addressText, isLoopback, listenRefusal, parseListen } from './gdb-server.ts';
 import { isElf } from './launch.ts';
@@ -46,6 +48,9 @@ async function serveStandard(recordings: Recordings): Promise<void> {
   process.stdin.destroy();
 }
 
+/** What a session may take that nobody waits for. */
+const BACKGROUND = { memoryBudget: MEMORY_BUDGET_DEFAULT / 4, workers: Math.max(1, availableParallelism() - 1) };
+
 /** Each editor that connects has a session of its own. */
 async function serveSocket(option: string, recordings: Recordings): Promise<void> {
   const listen = parseListen('--listen', option);
@@ -81,7 +86,7 @@ function hostOf(recordings: Recordings): Host {
   const cache = symbolCache();
   const symbols = (files: readonly string[]) => openSymbols(files, 'symbolFiles', cache);
   return {
-    openTrace: (path) => openSession(path),
+    openTrace: (path, purpose) => openSession(path, purpose === 'background' ? BACKGROUND : {}),
     openSymbols: symbols,
     kernelSymbols: (path) => (isElf(path) ? symbols([path]) : null),
     launch: (args, again, hooks) => recordings.launch(args, again, hooks),

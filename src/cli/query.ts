@@ -212,7 +212,7 @@ async function print(
   symbols: Symbols,
 ): Promise<void> {
   const head = ['position', 'time', 'hart', 'pc', 'what', ...printed];
-  const interrupts = spec.kind === 'events' && spec.stop.kind === 'interrupt';
+  const interrupts = spec.kind === 'events' && [spec.stop].flat().every(({ kind }) => kind === 'interrupt');
   const causeName = interrupts ? interruptName : exceptionName;
   const progress = progressLine();
   let rows: string[][] = [];

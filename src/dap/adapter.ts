@@ -105,7 +105,7 @@ export class Adapter {
     const debuggee = this.#debuggee;
     this.#debuggee = null;
     await this.#halt();
-    await debuggee?.session.close();
+    await debuggee?.close();
     if (release) debuggee?.recorded?.release();
     else await debuggee?.recorded?.finish();
   }
@@ -266,7 +266,7 @@ export class Adapter {
   async #attach(args: Arguments, task: Task): Promise<undefined> {
     if (this.#debuggee) throw new UserError('a trace is open already');
     this.#entry = args.textOrWhole('stopAt', 'panic');
-    this.#debuggee = await Debuggee.open(this.#host, args);
+    this.#debuggee = await Debuggee.open(this.#host, args, (...what) => this.#told(...what), this.#tell);
     await this.#debuggee.settle();
     task.afterwards = () => this.#tell('initialized');
   }
@@ -302,7 +302,7 @@ export class Adapter {
     const launched = args.has('arguments') ? args.object('arguments') : this.#launched!;
     await this.#halt();
     this.#debuggee = null;
-    await before.session.close();
+    await before.close();
     await before.recorded?.finish();
     try {
       await this.#begin(launched, before);

@@ -1,7 +1,11 @@
 /** Breakpoints as a client sets them, and the stops of the session that they become. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { UserError } from '../base/assert.ts';
-import type { DebugSession, StopSpec } from '../debugger/session.ts';
+import type { DebugSession, Passing, StopSpec } from '../debugger/session.ts';
+import type { Symbols } from '../symbols/index.ts';
+import { engineCondition } from './conditions.ts';
+import { type HitCount, parseHitCount } from './hit-count.ts';
+import type { LogPoints } from './log-points.ts';
 
 /** What a client wants in one place: where to stop, and when. */
 export interface Wanted {
@@ -22,35 +26,13 @@ export interface Wanted {
 export interface Breakpoint {
   readonly id: number;
   readonly wanted: Wanted;
-  readonly counts: (hits: number) => boolean;
+  readonly count: HitCount | null;
+  /** Of the session; none for a log point of a recording. */
   readonly stops: readonly number[];
+  /** Whether the engine stops only where the condition holds. */
+  readonly exact: boolean;
   /** Times that it was come by, in whichever direction, with its condition true. */
   hits: number;
-}
-
-const HIT_CONDITION = /^\s*(==|=|>=|>|<=|<|%)?\s*(\d{1,15})\s*$/;
-
-/** `5`, `== 5`: the fifth hit; `> 5`, `>= 5`, `< 5`, `<= 5`; `% 5`: every fifth. */
-export function parseHitCondition(text: string): (hits: number) => boolean {
-  const match = HIT_CONDITION.exec(text);
-  const n = Number(match?.[2]);
-  if (!match || (match[1] === '%' && n === 0)) {
-    throw new UserError(`hit count '${text}': a number such as 5, or one with >, >=, <, <= or % before it, is needed`);
-  }
-  switch (match[1]) {
-    case '>':
-      return (hits) => hits > n;
-    case '>=':
-      return (hits) => hits >= n;
-    case '<':
-      return (hits) => hits < n;
-    case '<=':
-      return (hits) => hits <= n;
-    case '%':
-      return (hits) => hits % n === 0;
-    default:
-      return (hits) => hits === n;
-  }
 }
 
 export class Breakpoints {
@@ -61,8 +43,14 @@ export class Breakpoints {
   readonly #ids = new Map<string, readonly number[]>();
   #next = 1;
 
-  constructor(session: DebugSession) {
+  readonly #symbols: Symbols;
+  /** For a recording; a machine that lives tells what its log points have to say as it comes by them. */
+  readonly #logPoints: LogPoints | null;
+
+  constructor(session: DebugSession, symbols: Symbols, logPoints: LogPoints | null) {
     this.#session = session;
+    this.#symbols = symbols;
+    this.#logPoints = logPoints;
   }
 
   /** Sets a group that had these numbers in another session. */
@@ -89,7 +77,10 @@ export class Breakpoints {
         answers.push({ ...wanted.place, id: kept.id, verified: true });
       } else answers.push(await this.#add(wanted, now, idOf(i)));
     }
-    for (const { stops } of before) for (const stop of stops) await this.#session.removeStop(stop);
+    for (const { id, stops } of before) {
+      for (const stop of stops) await this.#session.removeStop(stop);
+      this.#logPoints?.remove(id);
+    }
     this.#groups.set(group, now);
     this.#ids.set(
       group,
@@ -100,22 +91,40 @@ export class Breakpoints {
 
   async #add(wanted: Wanted, now: Breakpoint[], id: number): Promise<DebugProtocol.Breakpoint> {
     const stops: number[] = [];
+    const removeAll = async () => {
+      for (const stop of stops.splice(0)) await this.#session.removeStop(stop);
+    };
     try {
       if (wanted.stops.length === 0) throw new UserError(wanted.problem ?? 'nothing can stop here');
-      const counts = wanted.hitCondition === undefined ? () => true : parseHitCondition(wanted.hitCondition);
-      for (const spec of wanted.stops) stops.push(await this.#session.addStop(spec));
-      now.push({ id, wanted, counts, stops, hits: 0 });
+      const count = wanted.hitCondition === undefined ? null : parseHitCount(wanted.hitCondition);
+      const conditions = wanted.stops.map((stop) => engineCondition(stop, wanted.condition, this.#symbols));
+      for (const { stop } of conditions) stops.push(await this.#session.addStop(stop));
+      if (this.#logPoints && wanted.logMessage !== undefined) {
+        // The session has seen that the stops make sense; it need not stop there.
+        await removeAll();
+        this.#logPoints.add(id, { ...wanted, message: wanted.logMessage });
+      }
+      now.push({ id, wanted, count, stops, exact: conditions.every(({ exact }) => exact), hits: 0 });
       return { ...wanted.place, id, verified: true };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      for (const stop of stops) await this.#session.removeStop(stop);
+      await removeAll();
       return { ...wanted.place, id, verified: false, message: error.message, reason: 'failed' };
     }
   }
 
+  /** What a run need not stop at, because hits there are only counted. */
+  passing(): (Passing & { readonly breakpoint: Breakpoint })[] {
+    return [...this.#groups.values()].flat().flatMap((breakpoint) => {
+      const { count, stops, exact, hits: seen } = breakpoint;
+      const hits = count && exact && stops.length > 0 ? count.before(seen) : 0;
+      return hits > 0 ? [{ breakpoint, stops, hits }] : [];
+    });
+  }
+
   /** Whether there is anything to stop at. */
   get any(): boolean {
-    return [...this.#groups.values()].some((group) => group.length > 0);
+    return [...this.#groups.values()].some((group) => group.some(({ stops }) => stops.length > 0));
   }
 
   /** Stops of the session on an instruction. */

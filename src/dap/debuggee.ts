@@ -1,10 +1,12 @@
 /** What is being debugged: a trace, its symbols and sources, and what was set in it. */
 import { UserError } from '../base/assert.ts';
 import type { DebugSession, Hit } from '../debugger/session.ts';
-import { evaluate, formatValue, type Symbols } from '../symbols/index.ts';
+import type { Symbols } from '../symbols/index.ts';
 import type { Arguments } from './arguments.ts';
 import { type Breakpoint, Breakpoints } from './breakpoints.ts';
 import { ConsoleFeed } from './console-feed.ts';
+import { type Background, LogPoints } from './log-points.ts';
+import { holds, messageText } from './messages.ts';
 import { Moment } from './moment.ts';
 import type { Host, Recorded, Tell } from './protocol.ts';
 import { Sources } from './sources.ts';
@@ -29,23 +31,35 @@ export class Debuggee {
   /** The recording that the session is of, if it is made here. */
   readonly recorded: Recorded | null;
   readonly #feed: ConsoleFeed | null;
+  readonly #logPoints: LogPoints | null;
 
-  constructor(session: DebugSession, symbols: Symbols, sources: Sources, live: Live | null = null) {
+  /** `what`: a machine that lives, or the log points of a recording. */
+  constructor(session: DebugSession, symbols: Symbols, sources: Sources, what: Live | LogPoints) {
+    const [live, logPoints] = what instanceof LogPoints ? [null, what] : [what, null];
     this.session = session;
     this.recorded = live?.recorded ?? null;
     this.#feed = live?.feed ?? null;
+    this.#logPoints = logPoints;
     this.symbols = symbols;
     this.sources = sources;
-    this.breakpoints = new Breakpoints(session);
+    this.breakpoints = new Breakpoints(session, symbols, logPoints);
+  }
+
+  /** Ends the session; a guest that lives stays as it is. */
+  async close(): Promise<void> {
+    await this.#logPoints?.close();
+    await this.session.close();
   }
 
   /** Opens what a client's configuration names. */
-  static async open(host: Host, args: Arguments): Promise<Debuggee> {
+  static async open(host: Host, args: Arguments, background: Background, tell: Tell): Promise<Debuggee> {
     const trace = args.text('trace');
     const symbols = host.openSymbols(args.texts('symbolFiles'));
     const options = { map: args.entries('sourceMap'), folders: args.texts('sourceFolders') };
-    const session = await host.openTrace(trace);
-    return new Debuggee(session, symbols, new Sources(symbols, host, options));
+    const session = await host.openTrace(trace, 'person');
+    const sources = new Sources(symbols, host, options);
+    const another = () => host.openTrace(trace, 'background');
+    return new Debuggee(session, symbols, sources, new LogPoints(symbols, sources, another, background, tell));
   }
 
   /** Begins the recording that a client's configuration describes. `again`: after one of the same. */
@@ -83,55 +97,26 @@ export class Debuggee {
     for (const hit of hits) {
       const breakpoint = this.breakpoints.of(hit.stop);
       if (!breakpoint || ending.includes(breakpoint)) continue;
-      const { condition, logMessage } = breakpoint.wanted;
-      if (condition !== undefined && !(await this.#holds(condition, hit.hart, moment, tell))) continue;
+      const { condition, logMessage, stops } = breakpoint.wanted;
+      // What happened in a step, the engine has looked at when it was done; going back, the machine stands before it.
+      const decided = breakpoint.exact && stops[0].kind !== 'breakpoint';
+      if (condition !== undefined && !decided && !(await holds(condition, hit.hart, moment, tell))) continue;
       breakpoint.hits++;
-      if (!breakpoint.counts(breakpoint.hits)) continue;
+      if (breakpoint.count && !breakpoint.count.counts(breakpoint.hits)) continue;
       if (logMessage === undefined) ending.push(breakpoint);
       else await this.#log(logMessage, hit.hart, moment, tell);
     }
     return ending;
   }
 
-  /** A condition that cannot be told counts as true: nothing is passed over unseen. */
-  async #holds(condition: string, hart: number, moment: Moment, tell: Tell): Promise<boolean> {
-    try {
-      const frame = await moment.frame({ hart, index: 0 });
-      return await moment.settle(() => {
-        const { value } = evaluate(condition, frame);
-        return value.raw !== 0n;
-      });
-    } catch (error) {
-      tell('output', { category: 'important', output: `condition '${condition}': ${(error as Error).message}\n` });
-      return true;
-    }
-  }
-
-  /** Expressions in braces are replaced by their values. */
+  /** Says what a log point has to say where the machine stands. */
   async #log(message: string, hart: number, moment: Moment, tell: Tell): Promise<void> {
+    const text = await messageText(message, hart, moment);
     const frame = await moment.frame({ hart, index: 0 });
-    let text = '';
-    let from = 0;
-    for (const { 0: braces, 1: expression, index } of message.matchAll(/\{([^{}]+)\}/g)) {
-      text += message.slice(from, index) + (await this.#valueText(expression, frame, moment));
-      from = index + braces.length;
-    }
-    text += message.slice(from);
     const { source, line } = await this.sources.place(moment, hart, frame.machine.pc, frame.location);
     const { position, timeNs } = moment.event;
     const place = source ? { source, line } : {};
     tell('output', { category: 'stdout', output: `${text}\n`, ...place, data: { position, timeNs, hart } });
-  }
-
-  async #valueText(expression: string, frame: Awaited<ReturnType<Moment['frame']>>, moment: Moment): Promise<string> {
-    try {
-      return await moment.settle(() => {
-        const { value, format } = evaluate(expression, frame);
-        return formatValue(value, format ? { format } : {});
-      });
-    } catch (error) {
-      return `<${(error as Error).message}>`;
-    }
   }
 }
 

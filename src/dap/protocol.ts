@@ -5,7 +5,8 @@ import type { Arguments } from './arguments.ts';
 
 /** What cannot be opened is a `UserError`. */
 export interface Host {
-  openTrace(path: string): Promise<DebugSession>;
+  /** What is done in the background takes less of the computer than what a person waits for. */
+  openTrace(path: string, purpose: 'person' | 'background'): Promise<DebugSession>;
   /** Files as `FILE` or `FILE@ADDRESS`: moved so that it begins at the address. */
   openSymbols(files: readonly string[]): Symbols;
   /** Symbols of the kernel that is to be recorded; null if its file can have none. */

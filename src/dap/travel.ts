@@ -48,17 +48,28 @@ export async function run(
   until: readonly StopSpec[] = [],
   limit?: number,
 ): Promise<Arrival> {
-  const { session, control } = traveller;
+  const { session, breakpoints: all, control } = traveller;
   for (;;) {
-    const event = await session.run({ direction, until, ...control, ...(limit === undefined ? {} : { limit }) });
+    const counted = all.passing();
+    const passing = counted.map(({ stops, hits }) => ({ stops, hits }));
+    const event = await session.run({
+      direction,
+      until,
+      passing,
+      ...control,
+      ...(limit === undefined ? {} : { limit }),
+    });
+    event.passed?.forEach((hits, i) => {
+      counted[i].breakpoint.hits += hits;
+    });
     if (event.reason !== 'stop') return { event, breakpoints: [] };
-    const breakpoints = await counted(traveller, event);
+    const breakpoints = await judged(traveller, event);
     if (breakpoints.length > 0 || event.hits.some(({ stop }) => stop < 0)) return { event, breakpoints };
     if (control.signal?.aborted) return { event: { ...event, reason: 'cancelled' }, breakpoints: [] };
   }
 }
 
-async function counted({ session, symbols, judge }: Traveller, { hits }: StopEvent): Promise<Breakpoint[]> {
+async function judged({ session, symbols, judge }: Traveller, { hits }: StopEvent): Promise<Breakpoint[]> {
   const own = hits.filter(({ stop }) => stop > 0);
   return own.length === 0 ? [] : judge(own, await Moment.of(session, symbols));
 }

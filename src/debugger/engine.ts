@@ -19,7 +19,7 @@ import { RAM_BASE } from '../vmm/layout.ts';
 import { translate } from '../vmm/riscv/inspect.ts';
 import { Bookmarks } from './bookmarks.ts';
 import { consoleHits, withoutConsole } from './console-stops.ts';
-import { Ignored } from './ignored.ts';
+import { Ignored, wantedAtAll } from './ignored.ts';
 import { hartRegisters, hartState, readMemory } from './look.ts';
 import type {
   Bookmark,
@@ -146,13 +146,18 @@ export class Engine {
     return this.#move(() => this.#step(options, task));
   }
 
-  async run({ direction, until = [], untilOnly = false, limit }: Plain<RunOptions>, task: Task): Promise<StopEvent> {
-    const stops = untilOnly ? [] : this.#enabled();
+  async run(options: Plain<RunOptions>, task: Task): Promise<StopEvent> {
+    const { direction, until = [], untilOnly = false, limit, passing = [] } = options;
+    const stops = untilOnly ? [] : wantedAtAll(this.#enabled(), passing);
     until.forEach((spec, i) => {
       checkStop(spec, this.timeline.machine.cpu.harts);
       stops.push({ id: -1 - i, spec: placed(spec, this.timeline.machine) });
     });
-    return this.#move(() => this.#run(direction, stops, limit, task));
+    const ignored = new Ignored(stops, passing);
+    const event = await this.#move(() => this.#run(direction, stops, limit, task, ignored));
+    // Who was cancelled on the way back has gone nowhere.
+    const moved = direction === 'forward' || event.reason !== 'cancelled';
+    return passing.length > 0 ? { ...event, passed: moved ? ignored.passed : passing.map(() => 0) } : event;
   }
 
   harts(): HartState[] {
@@ -230,9 +235,9 @@ export class Engine {
   /** Rows in batches, in the order asked for. */
   async *query(spec: QuerySpec, task: Task): AsyncGenerator<readonly QueryRow[], void> {
     const { print = [], newestFirst: newest = false } = spec;
-    const stop: StopSpec = spec.kind === 'events' ? spec.stop : entryOf(spec);
+    const stops: readonly StopSpec[] = [spec.kind === 'events' ? spec.stop : entryOf(spec)].flat();
     const [from, to] = this.#range(spec);
-    checkStop(stop, this.timeline.machine.cpu.harts);
+    for (const stop of stops) checkStop(stop, this.timeline.machine.cpu.harts);
     for (const text of print) compileExpression(text);
     let left = spec.limit ?? Number.POSITIVE_INFINITY;
     const take = (rows: readonly ScanRow[]) => {
@@ -240,15 +245,17 @@ export class Engine {
       left -= taken.length;
       return taken;
     };
-    if (stop.kind === 'console' || stop.kind === 'panic') {
-      const hits = consoleHits(this.#consoleLog(), [{ id: 0, spec: stop }], from, to);
+    const numbered = stops.map((stop, id) => ({ id, spec: placed(stop, this.timeline.machine) }));
+    if (withoutConsole(numbered).length < numbered.length) {
+      if (numbered.length > 1) throw new UserError('a question about the console is about nothing else');
+      const hits = consoleHits(this.#consoleLog(), numbered, from, to);
       const rows = hits.map((hit) => ({ hit, timeNs: 0, values: print.map(() => null) }));
       yield take(newest ? byStepDescending(rows) : rows);
       return;
     }
     const request = {
       ...{ from, to, print, keep: Math.min(KEEP_MAX, left) },
-      stops: [{ id: 0, spec: placed(stop, this.timeline.machine) }],
+      stops: numbered,
       order: newest ? ('newest' as const) : ('oldest' as const),
       calls: spec.kind === 'calls',
     };
@@ -317,16 +324,16 @@ export class Engine {
     stops: readonly NumberedStop[],
     limit: number | undefined,
     task: Task,
+    ignored = new Ignored(stops),
   ): Promise<StopEvent> {
     return direction === 'forward'
-      ? this.#runForward(stops, Math.min(limit ?? this.timeline.end, this.timeline.end), task)
-      : this.#runBack(stops, Math.max(limit ?? 0, 0), task);
+      ? this.#runForward(stops, Math.min(limit ?? this.timeline.end, this.timeline.end), task, ignored)
+      : this.#runBack(stops, Math.max(limit ?? 0, 0), task, ignored);
   }
 
-  async #runForward(stops: readonly NumberedStop[], limit: number, task: Task): Promise<StopEvent> {
+  async #runForward(stops: readonly NumberedStop[], limit: number, task: Task, ignored: Ignored): Promise<StopEvent> {
     const timeline = this.timeline;
     const from = timeline.position;
-    const ignored = new Ignored(stops);
     const shown = consoleHits(this.#consoleLog(), stops, from, limit).find((hit) => ignored.wants(hit));
     const to = shown ? shown.position + 1 : limit;
     const hits: Hit[] = [];
@@ -361,10 +368,9 @@ export class Engine {
     return this.#event('stop', hits);
   }
 
-  async #runBack(stops: readonly NumberedStop[], limit: number, task: Task): Promise<StopEvent> {
+  async #runBack(stops: readonly NumberedStop[], limit: number, task: Task, ignored: Ignored): Promise<StopEvent> {
     const now = this.timeline.position;
-    const ignored = new Ignored(stops);
-    const keep = Math.min(KEEP_MAX, 1 + stops.reduce((n, { spec }) => n + (spec.ignore ?? 0), 0));
+    const keep = Math.min(KEEP_MAX, 1 + ignored.most);
     const replayed = withoutConsole(stops);
     const shown = consoleHits(this.#consoleLog(), stops, limit, now).findLast((hit) => ignored.wants(hit));
     const floor = shown?.position ?? limit;

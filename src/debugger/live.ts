@@ -7,7 +7,7 @@ import type { ConsoleSpec, Hit, PanicSpec } from '../replay/stop-spec.ts';
 import { type NumberedStop, placed, Watcher } from '../replay/watcher.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { withoutConsole } from './console-stops.ts';
-import { Ignored } from './ignored.ts';
+import { Ignored, wantedAtAll } from './ignored.ts';
 import { type OpenOptions, startEngine, ThreadSession } from './open.ts';
 import type { DebugSession, RunOptions, SessionInfo, StepOptions, StopEvent } from './session.ts';
 
@@ -58,7 +58,7 @@ class LiveSession extends ThreadSession {
     const { position } = await this.where();
     const event = await super.run(options);
     if (options.direction === 'back' || event.reason !== 'end' || this.#over) return event;
-    return this.#goOn(options, event.position === position);
+    return this.#goOn(options, event.position === position, event.passed ?? []);
   }
 
   override async step(options: StepOptions): Promise<StopEvent> {
@@ -74,14 +74,18 @@ class LiveSession extends ThreadSession {
   }
 
   /** Lives on from the end of what is recorded, until one of the stops is hit; with `pass`, not by a breakpoint where it stands. */
-  async #goOn({ signal, until = [], untilOnly = false, limit }: RunOptions, pass: boolean): Promise<StopEvent> {
+  async #goOn(options: RunOptions, pass: boolean, passed: readonly number[]): Promise<StopEvent> {
+    const { signal, until = [], untilOnly = false, limit, passing = [] } = options;
     const { machine } = this.#live;
     const set = untilOnly ? [] : (await this.stops()).filter(({ enabled }) => enabled);
     const stops: NumberedStop[] = [
-      ...set.map(({ id, spec }) => ({ id, spec })),
+      ...wantedAtAll(set, passing).map(({ id, spec }) => ({ id, spec })),
       ...until.map((spec, i) => ({ id: -1 - i, spec: placed(spec, machine) })),
     ];
-    const ignored = new Ignored(stops);
+    const ignored = new Ignored(
+      stops,
+      passing.map(({ stops: of, hits }, i) => ({ stops: of, hits: hits - passed[i] })),
+    );
     const from = machine.position;
     const hits: Hit[] = [];
     const told = (hit: Hit) => {
@@ -111,7 +115,9 @@ class LiveSession extends ThreadSession {
     }
     await this.#live.flush();
     const reached = limit !== undefined && machine.position >= limit;
-    return this.extend(hits.length > 0 ? 'stop' : this.#over ? 'end' : reached ? 'done' : 'cancelled', hits);
+    const reason = hits.length > 0 ? 'stop' : this.#over ? 'end' : reached ? 'done' : 'cancelled';
+    const event = await this.extend(reason, hits);
+    return passing.length > 0 ? { ...event, passed: ignored.passed.map((count, i) => count + passed[i]) } : event;
   }
 }
 

@@ -54,6 +54,14 @@ export interface StopEvent {
   readonly pc: bigint;
   /** All stops that were hit by this step, with what they found. */
   readonly hits: readonly Hit[];
+  /** Of each of `RunOptions.passing`, how many hits the run has passed over. */
+  readonly passed?: readonly number[];
+}
+
+/** So many hits of some stops, counted together, are passed over before one ends the run; Infinity: all of them, and nobody counts. */
+export interface Passing {
+  readonly stops: readonly number[];
+  readonly hits: number;
 }
 
 export interface Progress {
@@ -91,6 +99,7 @@ export interface RunOptions extends Control {
   readonly until?: readonly StopSpec[];
   /** Only `until`, the ends, and nothing that was set. */
   readonly untilOnly?: boolean;
+  readonly passing?: readonly Passing[];
   /** The run ends at this position at the latest, with reason `done`. */
   readonly limit?: number;
 }
@@ -156,9 +165,10 @@ export type QuerySpec = {
   readonly limit?: number;
 } & (
   | {
-      /** Every event of a stop: hits of a breakpoint, writers of an address, traps, system calls, console lines. */
+      /** Every event of a stop, or of several: hits of a breakpoint, writers of an address, traps, system calls, console lines. */
       readonly kind: 'events';
-      readonly stop: StopSpec;
+      /** Of several none is of the console. */
+      readonly stop: StopSpec | readonly StopSpec[];
       /** Expressions whose values each row has, from the state before the step. */
       readonly print?: readonly string[];
     }
@@ -173,7 +183,7 @@ export type QuerySpec = {
 );
 
 export interface QueryRow {
-  /** The event; `stop` is 0. */
+  /** The event; `stop` is the place of the stop among those asked for. */
   readonly hit: Hit;
   readonly timeNs: number;
   /** In the order of `print`; null where an expression cannot be evaluated. */

@@ -9,9 +9,10 @@ export {
   lineLocations,
   sourcePaths,
 } from './breakpoints.ts';
+export { isTrue } from './c/arithmetic.ts';
 export { type Evaluated, evaluate } from './c/evaluate.ts';
 export { ExpressionError } from './c/lexer.ts';
-export { type Translated, translateCondition, translateValue } from './c/translate.ts';
+export { type Translated, type TranslatedValue, translateCondition, translateValue } from './c/translate.ts';
 export { Unavailable } from './dwarf/expression.ts';
 export { ElfFile, type ElfOptions, type SymbolSource, sourceOf } from './elf.ts';
 export type { ElfSymbol } from './elf-symbols.ts';

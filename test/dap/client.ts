@@ -91,6 +91,14 @@ export class Client {
     return new Promise((resolve) => this.#waiting.push({ event, resolve }));
   }
 
+  /** Waits until something is put out that fits. */
+  async said(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const { output } = await this.next('output');
+      if (pattern.test(output)) return output;
+    }
+  }
+
   /** The answer's body; an error's message as a text. */
   async ask(command: string, values?: unknown): Promise<Body> {
     this.#write(`> ${command}`, values);

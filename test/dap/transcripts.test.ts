@@ -68,7 +68,9 @@ const SESSIONS: {
       await client.ask('setFunctionBreakpoints', {
         breakpoints: [{ name: 'messages_free', condition: 'nothing > 1' }],
       });
+      const said = client.said(/^log point/);
       await client.ask('setBreakpoints', { source: message, breakpoints: [{ ...print, hitCondition: '<= 3' }] });
+      await said;
       await client.move('continue', { threadId });
       await client.ask('setBreakpoints', { source: message, breakpoints: [] });
       await client.ask('setFunctionBreakpoints', { breakpoints: [] });

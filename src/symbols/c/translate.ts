@@ -7,13 +7,13 @@
  */
 import { Random } from '../../base/random.ts';
 import { Unavailable } from '../dwarf/expression.ts';
-import { isSigned } from '../format.ts';
+import { formatValue, isSigned } from '../format.ts';
 import { framesOf } from '../frames.ts';
 import { registerName, registerNumber } from '../riscv.ts';
 import type { Symbols } from '../symbols.ts';
-import { type BaseType, type Member, PointerType, stripped, type Type } from '../types.ts';
+import { type BaseType, type Member, type PlainType, PointerType, stripped, type Type } from '../types.ts';
 import { innermost } from '../unwind.ts';
-import type { Value } from '../value.ts';
+import { Value } from '../value.ts';
 import { C_TYPES, CHAR, common, INT, integerOf, LONG, promoted, ULONG } from './arithmetic.ts';
 import { literalType, memberPath, splitFormat, typeOf } from './evaluate.ts';
 import { ExpressionError } from './lexer.ts';
@@ -35,17 +35,35 @@ export function translateCondition(text: string, symbols: Symbols, pc: bigint | 
   });
 }
 
-/** A value of C in the same way, where it is a whole number or a pointer; `type` tells which. */
-export function translateValue(
-  text: string,
-  symbols: Symbols,
-  pc: bigint,
-): { readonly expression: string; readonly type: Type } | null {
+/** A value that the engine tells as a number. */
+export interface TranslatedValue {
+  readonly expression: string;
+  /** The number as a person reads it: with the names of enumerators and of what a pointer points to. */
+  show(value: bigint): string;
+}
+
+/** A value of C in the same way; null also where it takes more than a number to show it. `pc` is null for what is meant in no function. */
+export function translateValue(text: string, symbols: Symbols, pc: bigint | null): TranslatedValue | null {
   return attempt(() => {
     const translator = new Translator(symbols, pc);
+    const { format } = splitFormat(text);
     const term = translator.term(translator.parse(text));
-    return { expression: translator.number(term), type: term.type };
+    if (!isNumber(stripped(term.type)) || format === 's') refuse('more than a number');
+    const frame = innermost({ symbols, memory: { read: () => null } }, { pc: pc ?? 0n, get: () => undefined });
+    const bits = term.bits ? { offset: 0, size: term.bits.size } : null;
+    const show = (value: bigint) => {
+      const { storage } = Value.ofInteger(frame, term.type, value);
+      return formatValue(new Value(frame, term.type, storage, bits), format ? { format } : {});
+    };
+    return { expression: translator.number(term), show };
   });
+}
+
+/** What is shown by its number alone: no text that a pointer points to. */
+function isNumber(type: PlainType): boolean {
+  if (type.kind !== 'pointer') return type.kind === 'base' || type.kind === 'enum';
+  const target = stripped(type.target);
+  return type.flavour === '*' && !(target.kind === 'base' && target.size === 1);
 }
 
 /** An expression that would be longer than this is not worth its time. */
@@ -90,10 +108,13 @@ const FRAMES = 3;
 
 class Translator {
   readonly #names: readonly Names[];
+  /** Whether the code at the address is known, or none is asked for: elsewhere names may mean what cannot be seen from here. */
+  readonly #known: boolean;
   readonly #registers: readonly Map<number, bigint>[];
 
   constructor(symbols: Symbols, pc: bigint | null) {
     const random = new Random(1);
+    this.#known = pc === null || symbols.moduleAt(pc) !== null;
     this.#registers = Array.from({ length: FRAMES }, () => new Map());
     this.#names = this.#registers.map((made) => {
       const get = (register: number) => {
@@ -186,6 +207,7 @@ class Translator {
   }
 
   #name(name: string, file: string | null): Term {
+    if (!this.#known) refuse('unknown code');
     const values = this.#names.map((names) => names.value(name, file));
     const [{ type, storage, bits }] = values;
     if (bits) refuse('a bit-field of this');

@@ -90,7 +90,7 @@ export function readNumber(machine: VirtMachine, hart: number, address: bigint, 
   const at = Number(address & BigInt(PAGE_BYTES - 1));
   if (at + size > PAGE_BYTES) {
     const bytes = readVirtual(machine, hart, address, size);
-    return bytes && bytes.reduceRight((number, byte) => (number << 8n) | BigInt(byte), 0n);
+    return bytes?.reduceRight((number, byte) => (number << 8n) | BigInt(byte), 0n) ?? null;
   }
   const { pages } = machine;
   const page = pageNumber(pages, activeSatp(machine, hart), Number(BigInt.asUintN(64, address) >> 12n));
