@@ -51,7 +51,7 @@ type Served = (engine: Engine, task: Task, args: readonly never[]) => unknown;
 const METHODS: Readonly<Record<string, Served>> = {
   info: (engine) => engine.info(),
   where: (engine) => engine.where(),
-  extend: (engine, task, [reason, hits]) => engine.extend(reason, hits, task),
+  extend: (engine, task, [reached]) => engine.extend(reached, task),
   seek: (engine, task, [position]) => engine.seek(position, task),
   step: (engine, task, [options]) => engine.step(options, task),
   run: (engine, task, [options]) => engine.run(options, task),

@@ -38,7 +38,11 @@ import type {
   StopInfo,
   StopReason,
 } from './session.ts';
-import { callLength, isReturn, spaceOf, stepBack, stepForward } from './travels.ts';
+import { observes, returnTo, stepOn, type Walker } from './stepping.ts';
+import { callLength, isReturn, stepBack, stepForward } from './travels.ts';
+
+/** Why a living machine stands where it does. */
+export type Reached = Pick<StopEvent, 'reason' | 'hits' | 'hart'>;
 
 export interface EngineOptions {
   /** Bytes of guest memory and kept states, of all threads together. */
@@ -47,6 +51,8 @@ export interface EngineOptions {
   readonly workers: number;
   /** Position to begin at; 0 without it. */
   readonly at?: number | 'end';
+  /** The machine that is recorded lives: the trace will grow. */
+  readonly live?: boolean;
 }
 
 /** What a running request is told, and tells. */
@@ -72,6 +78,7 @@ export class Engine {
   readonly timeline: Timeline;
   #trace: TraceReader;
   readonly #path: string;
+  readonly #live: boolean;
   readonly #pool: Pool;
   readonly #compiler = new CompilerThread();
   readonly #bookmarks: Bookmarks;
@@ -82,9 +89,10 @@ export class Engine {
   #breathed = performance.now();
   #last: StopEvent | null = null;
 
-  constructor(trace: TraceReader, path: string, { memoryBudget, workers, at = 0 }: EngineOptions) {
+  constructor(trace: TraceReader, path: string, { memoryBudget, workers, at = 0, live = false }: EngineOptions) {
     this.#trace = trace;
     this.#path = path;
+    this.#live = live;
     // A quarter is left to code and to what JavaScript needs; a searching thread keeps few states, the timeline many.
     const share = (memoryBudget * 3) / 8;
     this.timeline = new Timeline(trace, { memoryBudget: share, at: at === 'end' ? trace.replayableTo : at });
@@ -120,10 +128,10 @@ export class Engine {
    * The trace has grown, because its machine has lived on: goes to its new end, where the machine stopped for a reason. What was read of the
    * trace before is read anew where it may have changed.
    */
-  async extend(reason: StopReason, hits: readonly Hit[], task: Task): Promise<StopEvent> {
+  async extend({ reason, hits, hart }: Reached, task: Task): Promise<StopEvent> {
     await this.#pool.close();
     const before = this.#trace;
-    this.#trace = TraceReader.open(this.#path);
+    this.#trace = TraceReader.open(this.#path, { grown: before });
     this.timeline.extend(this.#trace);
     before.close();
     this.#console = null;
@@ -131,7 +139,7 @@ export class Engine {
     return this.#move(async () => {
       const { position, end } = this.timeline;
       await this.#drive(this.timeline.travel(end), task, position, end);
-      return this.#event(reason, hits);
+      return this.#event(reason, hits, hart);
     });
   }
 
@@ -408,11 +416,13 @@ export class Engine {
     return this.#event(position === 0 ? 'begin' : 'done', []);
   }
 
-  async #step({ direction, hart, over = false, range, intoInterrupts = false, stops }: Plain<StepOptions>, task: Task) {
+  async #step(options: Plain<StepOptions>, task: Task): Promise<StopEvent> {
+    const { direction, hart, over = false, range, intoInterrupts = false } = options;
     if (hart !== 'machine') this.#checkHart(hart);
-    const observed = (stops ?? (over || range !== undefined)) ? this.#enabled() : [];
+    const observed = observes(options) ? this.#enabled() : [];
+    if (direction === 'forward') return stepOn(this.#walker(task), options, observed);
     for (;;) {
-      const event = await this.#stepOnce(direction, hart, over, intoInterrupts, observed, task);
+      const event = await this.#stepBack(hart, over, intoInterrupts, observed, task);
       if (event.reason !== 'done' || !range) return event;
       const inside = event.pc >= range.start && event.pc < range.end;
       if (!inside) return event;
@@ -426,56 +436,57 @@ export class Engine {
     }
   }
 
-  async #stepOnce(
-    direction: Direction,
+  #walker(task: Task): Walker {
+    const { timeline } = this;
+    return {
+      machine: timeline.machine,
+      one: async (hart, intoInterrupts) => {
+        const travel = stepForward(timeline, hart, intoInterrupts, this.#isOpen);
+        const stepped = await this.#drive(travel, task, timeline.position, timeline.end);
+        if (typeof stepped === 'number') return stepped;
+        await this.#drive(timeline.travel(timeline.end), task, timeline.position, timeline.end);
+        const event = this.#event('end', []);
+        return stepped === null ? event : { ...event, awaited: { until: stepped, after: 'again' } };
+      },
+      run: (stops) => this.#run('forward', stops, undefined, task),
+      event: (reason, hits, hart) => this.#event(reason, hits, hart),
+    };
+  }
+
+  async #stepBack(
     hart: number | 'machine',
     over: boolean,
     intoInterrupts: boolean,
     stops: readonly NumberedStop[],
     task: Task,
   ): Promise<StopEvent> {
-    const timeline = this.timeline;
-    const { cpu } = timeline.machine;
+    const { timeline } = this;
+    const { machine } = timeline;
     const from = timeline.position;
-    const who = hart === 'machine' ? timeline.machine.currentHart : hart;
-    const [pc, sp] = [cpu.get(who, 'pc'), cpu.x(who, 2)];
-    const call = over && direction === 'forward' ? callLength(timeline, who, pc) : 0;
-    const travel = direction === 'forward' ? stepForward : stepBack;
-    const stepped = await this.#drive(travel(timeline, hart, intoInterrupts), task, from, timeline.end);
+    const who = hart === 'machine' ? machine.currentHart : hart;
+    const [pc, sp] = [machine.cpu.get(who, 'pc'), machine.cpu.x(who, 2)];
+    const stepped = await this.#drive(stepBack(timeline, hart, intoInterrupts), task, from, timeline.end);
     if (stepped === null) {
-      const [reason, position] = direction === 'forward' ? (['end', timeline.end] as const) : (['begin', 0] as const);
-      await this.#drive(timeline.travel(position), task, from, position);
-      return this.#event(reason, []);
+      await this.#drive(timeline.travel(0), task, from, 0);
+      return this.#event('begin', []);
     }
     const done = this.#event('done', [], stepped);
-    const beyond = (addresses: readonly bigint[], condition: string) => {
-      const space = spaceOf(timeline, stepped);
-      const until = addresses.map((address, i) => ({
-        id: -1 - i,
-        spec: {
-          kind: 'breakpoint',
-          address,
-          hart: stepped,
-          condition,
-          ...(space === undefined ? {} : { space }),
-        } as const,
-      }));
-      return this.#run(direction, [...stops, ...until], undefined, task);
-    };
-    let event = done;
-    if (call > 0 && stepped === who && done.pc !== pc + BigInt(call)) {
-      event = await beyond([pc + BigInt(call)], `sp >= ${sp}`);
-    } else if (over && direction === 'back' && isReturn(timeline, stepped, done.pc)) {
-      // The call is before the place to which the function returned.
-      const calls = [4n, 2n].filter((length) => callLength(timeline, stepped, pc - length) === Number(length));
-      if (calls.length > 0)
-        event = await beyond(
-          calls.map((length) => pc - length),
-          `sp == ${sp}`,
-        );
-    }
+    if (!over || !isReturn(machine, stepped, done.pc)) return done;
+    // The call is before the place to which the function returned.
+    const calls = [4n, 2n].filter((length) => callLength(machine, stepped, pc - length) === Number(length));
+    if (calls.length === 0) return done;
+    const until = calls.map((length, i) => ({
+      id: -1 - i,
+      spec: returnTo(machine, stepped, pc - length, `sp == ${sp}`),
+    }));
+    const event = await this.#run('back', [...stops, ...until], undefined, task);
     const own = event.hits.length > 0 && event.hits.every((hit) => hit.stop < 0);
     return own ? { ...event, reason: 'done', hits: [] } : event;
+  }
+
+  /** Whether a machine lives on from the end. */
+  get #isOpen(): boolean {
+    return this.#live && !this.#trace.end;
   }
 
   #event(

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { UserError } from '../base/assert.ts';
 import { errorOf } from '../replay/pool.ts';
 import { MEMORY_BUDGET_DEFAULT } from '../replay/timeline.ts';
+import type { Reached } from './engine.ts';
 import type { EngineStart, FromEngine, ToEngine } from './protocol.ts';
 import type {
   Bookmark,
@@ -12,7 +13,6 @@ import type {
   DebugSession,
   HartRegisters,
   HartState,
-  Hit,
   MemoryRequest,
   MemoryResult,
   Overview,
@@ -25,7 +25,6 @@ import type {
   StepOptions,
   StopEvent,
   StopInfo,
-  StopReason,
   StopSpec,
 } from './session.ts';
 
@@ -36,6 +35,8 @@ export interface OpenOptions {
   readonly workers?: number;
   /** Position to begin at: quicker than to begin at 0, as without it, and to go there. */
   readonly at?: number | 'end';
+  /** The machine that is recorded lives: the trace will grow. */
+  readonly live?: boolean;
 }
 
 const PAST = 'what is recorded cannot be changed; a branch makes a machine that lives on from any position';
@@ -55,6 +56,7 @@ export function startEngine(path: string, options: OpenOptions = {}): Worker {
       memoryBudget: options.memoryBudget ?? MEMORY_BUDGET_DEFAULT,
       workers: options.workers ?? availableParallelism(),
       at: options.at ?? 0,
+      live: options.live ?? false,
     },
   };
   return new Worker(new URL('./engine-worker.js', import.meta.url), { workerData });
@@ -103,8 +105,8 @@ export class ThreadSession implements DebugSession {
     return this.#call<StopEvent>('run', [options], { signal, progress });
   }
   /** The trace has grown: goes to its end, where its machine stopped for a reason. */
-  protected extend(reason: StopReason, hits: readonly Hit[]): Promise<StopEvent> {
-    return this.#call<StopEvent>('extend', [reason, hits]);
+  protected extend({ reason, hits, hart }: Reached): Promise<StopEvent> {
+    return this.#call<StopEvent>('extend', [{ reason, hits, hart }]);
   }
   harts = () => this.#call<HartState[]>('harts', []);
   registers = (hart: number) => this.#call<HartRegisters>('registers', [hart]);

@@ -56,12 +56,20 @@ export interface StopEvent {
   readonly hits: readonly Hit[];
   /** Of each of `RunOptions.passing`, how many hits the run has passed over. */
   readonly passed?: readonly number[];
+  /** What a step was waiting for when the trace ended; only of a trace whose machine lives. */
+  readonly awaited?: Awaited;
 }
 
 /** So many hits of some stops, counted together, are passed over before one ends the run; Infinity: all of them, and nobody counts. */
 export interface Passing {
   readonly stops: readonly number[];
   readonly hits: number;
+}
+
+export interface Awaited {
+  readonly until: StopSpec;
+  /** The step is done with it, or begins again there. */
+  readonly after: 'done' | 'again';
 }
 
 export interface Progress {

@@ -5,6 +5,7 @@ import type { StopSpec } from '../replay/stop-spec.ts';
 import type { Timeline, Travel } from '../replay/timeline.ts';
 import { type NumberedStop, Watcher } from '../replay/watcher.ts';
 import { activeSatp, readVirtual } from '../vmm/riscv/inspect.ts';
+import type { VirtMachine } from '../vmm/riscv/virt.ts';
 
 export type StepHart = number | 'machine';
 
@@ -20,18 +21,27 @@ const SP = 2;
 /** An interrupt's handler that began longer ago than this is not looked for. */
 const HANDLER_STEPS_MAX = 2 ** 26;
 
-export function contextOf({ machine }: Timeline, hart: number): Context {
-  const { cpu } = machine;
+export function contextOf({ cpu }: VirtMachine, hart: number): Context {
   return { hart, pc: cpu.get(hart, 'pc'), sp: cpu.x(hart, SP), privilege: cpu.get32(hart, 'privilege') };
 }
 
-/** One step of a hart forward. Returns the hart that took it; null if the trace ended before. */
-export function* stepForward(timeline: Timeline, hart: StepHart, intoInterrupts: boolean): Travel<number | null> {
+/**
+ * One step of a hart forward. Returns the hart that took it; null if the trace ended before. One that ends in an interrupt's handler has it as the last
+ * step; with `open` the machine lives on from that end, and what returns from the handler is given instead.
+ */
+export function* stepForward(
+  timeline: Timeline,
+  hart: StepHart,
+  intoInterrupts: boolean,
+  open: boolean,
+): Travel<number | StopSpec | null> {
   for (;;) {
     const interrupted: { context: Context | null } = { context: null };
     const stepped = yield* rawStep(timeline, hart, interrupted);
     if (stepped === null || intoInterrupts || !interrupted.context) return stepped;
-    if (!(yield* runUntilReturn(timeline, interrupted.context))) return stepped;
+    const stop = returnStop(interrupted.context);
+    if (yield* runUntilReturn(timeline, stop, open)) continue;
+    return open ? stop : stepped;
   }
 }
 
@@ -49,7 +59,7 @@ function* rawStep(timeline: Timeline, hart: StepHart, interrupted: { context: Co
   }
   machine.turn = (next) => {
     stepped = next;
-    interrupted.context = contextOf(timeline, next);
+    interrupted.context = contextOf(machine, next);
     return false;
   };
   const before = interrupted;
@@ -69,10 +79,14 @@ function* rawStep(timeline: Timeline, hart: StepHart, interrupted: { context: Co
   return stepped;
 }
 
-/** Runs on to where a handler returns to what it interrupted. False if the trace ends before; the machine is back where it was then. */
-function* runUntilReturn(timeline: Timeline, { hart, pc, sp, privilege }: Context): Travel<boolean> {
+/** Where an interrupt's handler returns to what it interrupted. */
+export function returnStop({ hart, pc, sp, privilege }: Context): StopSpec {
+  return { kind: 'breakpoint', address: pc, hart, condition: `sp == ${sp} && priv == ${privilege}` };
+}
+
+/** Runs on to a stop. False if the trace ends before; the machine is back where it was then, but for an open one's end. */
+function* runUntilReturn(timeline: Timeline, stop: StopSpec, open: boolean): Travel<boolean> {
   const from = timeline.position;
-  const stop: StopSpec = { kind: 'breakpoint', address: pc, hart, condition: `sp == ${sp} && priv == ${privilege}` };
   const watcher = new Watcher(timeline.machine, [{ id: 1, spec: stop }]);
   let back = false;
   try {
@@ -80,7 +94,7 @@ function* runUntilReturn(timeline: Timeline, { hart, pc, sp, privilege }: Contex
   } finally {
     watcher.disarm();
   }
-  yield* timeline.travel(back ? timeline.position : from, true);
+  yield* timeline.travel(back || open ? timeline.position : from, true);
   return back;
 }
 
@@ -90,7 +104,7 @@ export function* stepBack(timeline: Timeline, hart: StepHart, intoInterrupts: bo
     const after = timeline.position;
     const step = yield* lastStep(timeline, hart, after);
     if (!step) return null;
-    const resumed = contextOf(timeline, step.hart);
+    const resumed = contextOf(timeline.machine, step.hart);
     yield* timeline.travel(step.position);
     if (intoInterrupts || !returnsFromTrap(timeline, step.hart)) return step.hart;
     const handled = yield* interruptBefore(timeline, resumed, step.position);
@@ -174,7 +188,7 @@ function* interruptBefore(timeline: Timeline, context: Context, before: number):
 }
 
 /** Length of the call instruction at an address as a hart sees it; 0 if it is none. Calls link to x1 or x5 (unprivileged specification, 2.5.1). */
-export function callLength({ machine }: Timeline, hart: number, address: bigint): number {
+export function callLength(machine: VirtMachine, hart: number, address: bigint): number {
   const low = readVirtual(machine, hart, address, 2);
   if (!low) return 0;
   const first = low[0] | (low[1] << 8);
@@ -188,7 +202,7 @@ export function callLength({ machine }: Timeline, hart: number, address: bigint)
 }
 
 /** Whether a function's return is at an address as a hart sees it: a jump to x1 or x5 that links nowhere. */
-export function isReturn({ machine }: Timeline, hart: number, address: bigint): boolean {
+export function isReturn(machine: VirtMachine, hart: number, address: bigint): boolean {
   const low = readVirtual(machine, hart, address, 2);
   if (!low) return false;
   const first = low[0] | (low[1] << 8);
@@ -201,7 +215,7 @@ export function isReturn({ machine }: Timeline, hart: number, address: bigint): 
 }
 
 /** The root of the page tables that a hart translates by, as a stop's `space`; undefined where it does not translate. */
-export function spaceOf({ machine }: Timeline, hart: number): bigint | undefined {
+export function spaceOf(machine: VirtMachine, hart: number): bigint | undefined {
   const satp = activeSatp(machine, hart);
   return satp >> 60n === 0n ? undefined : satp;
 }

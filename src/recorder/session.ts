@@ -162,6 +162,7 @@ export class Session {
     this.#hostStart = started - this.#machine.clock.now() / 1e6;
     let flushed = started;
     let reported = started;
+    this.#hold = false;
     this.#enterInput();
     for (;;) {
       if (this.#interrupted) {
@@ -221,7 +222,7 @@ export class Session {
       const entered = performance.now();
       const result = this.#machine.run(stop);
       // In the middle of a slice a position's alarms may have come: no place for a checkpoint.
-      this.#within = result.kind === 'probe';
+      this.#within = result.kind === 'probe' || result.kind === 'turn';
       if (this.#within) return HELD;
       this.#recorder?.atStop();
       if (this.#machine.position % INPUT_STRIDE === 0) this.#enterInput();

@@ -3,7 +3,7 @@
  * damage and goes back to the last mark, because only up to there is everything present that a replay needs.
  */
 import { crc32 } from 'node:zlib';
-import { UserError } from '../base/assert.ts';
+import { assert, UserError } from '../base/assert.ts';
 import { ByteReader, TraceDamage } from './bytes.ts';
 import {
   CHUNK_HEADER_BYTES,
@@ -60,15 +60,26 @@ export interface Catalog {
   indexed: boolean;
 }
 
-/** Reads header and index. `walk` reads and checks every byte instead of believing the index. */
-export function readCatalog(source: TraceSource, name: string, walk: boolean): Catalog {
+/**
+ * Reads header and index. `walk` reads and checks every byte instead of believing the index. Without an index, what is behind the last mark of `before`,
+ * of the same file, is walked.
+ */
+export function readCatalog(source: TraceSource, name: string, walk: boolean, before?: Catalog): Catalog {
   const { header, seed, start } = readHeader(source, name);
   if (!walk) {
     const catalog = readIndexed(source, header, seed, start);
     if (catalog) return catalog;
   }
-  return walkChunks(source, name, header, seed, start);
+  assert(!before || before.seed === seed, 'the same trace has grown');
+  return walkChunks(source, name, before ?? nothingYet(header, seed, start));
 }
+
+function nothingYet(header: TraceHeader, seed: number, start: number): Known {
+  return { header, seed, chunks: [], checkpoints: [], keptBytes: start };
+}
+
+/** What is known of a trace before its chunks are walked. */
+type Known = Pick<Catalog, 'header' | 'seed' | 'chunks' | 'checkpoints' | 'keptBytes'> & { readonly replayable?: Mark };
 
 function readHeader(source: TraceSource, name: string) {
   const bytes = new Uint8Array(PREFIX_BYTES);
@@ -231,15 +242,17 @@ class PositionOrder {
   }
 }
 
-function walkChunks(source: TraceSource, name: string, header: TraceHeader, seed: number, start: number): Catalog {
-  const chunks: PlacedChunk[] = [];
-  const checkpoints: CheckpointRecord[] = [];
+function walkChunks(source: TraceSource, name: string, known: Known): Catalog {
+  const { header, seed } = known;
+  const chunks = [...known.chunks];
+  const checkpoints = [...known.checkpoints];
   const order = new PositionOrder();
-  let kept = { chunks: 0, bytes: start, mark: undefined as Mark | undefined };
+  for (const chunk of chunks) order.check(chunk);
+  let kept = { chunks: chunks.length, bytes: known.keptBytes, mark: known.replayable };
   let end: TraceEnd | undefined;
   let damage: Damage | undefined;
   let indexed = false;
-  let offset = start;
+  let offset = known.keptBytes;
   try {
     while (offset < source.size) {
       const chunkHeader = readChunkHeader(source, offset, seed);

@@ -28,6 +28,8 @@ export interface CheckpointInfo extends CheckpointRecord {
 export interface ReaderOptions {
   /** Read and check every byte on opening, instead of believing the index and finding damage when it is met. */
   check?: boolean;
+  /** A reader of the same file, which has grown since: what it knows is not read again. */
+  grown?: TraceReader;
 }
 
 /** A stream of records in chunks of its own. */
@@ -83,7 +85,7 @@ export class TraceReader {
   constructor(source: TraceSource, name: string, options: ReaderOptions = {}) {
     this.name = name;
     this.#source = source;
-    const catalog = readCatalog(source, name, options.check ?? false);
+    const catalog = readCatalog(source, name, options.check ?? false, options.grown?.catalog);
     this.#catalog = catalog;
     this.header = catalog.header;
     this.end = catalog.end;
@@ -97,6 +99,10 @@ export class TraceReader {
     this.#pages = this.#stream('pages', () => []);
     this.#checkpointChunks = catalog.chunks.filter((c) => c.type === 'checkpoint');
     this.checkpoints = this.#describeCheckpoints();
+  }
+
+  private get catalog(): Catalog {
+    return this.#catalog;
   }
 
   close() {

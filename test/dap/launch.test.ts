@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { Random } from '../../src/base/random.ts';
 import { verify } from '../../src/replay/verify.ts';
 import { TraceReader } from '../../src/trace/index.ts';
 import { CHECKOUT } from '../cli/small.ts';
@@ -191,6 +192,38 @@ test('a new recording of the same', async (t) => {
     /nowhere\.elf: no such file/,
   );
   assert.match(await client.ask('threads'), /no trace is open/);
+});
+
+test('steps past the present end at the present', async (t) => {
+  const seed = 11;
+  const client = await launch(t, join(scratch(t), 'live.trace'), { stopAt: 'entry' });
+  await client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'message_take' }] });
+  await client.move('configurationDone');
+  await client.ask('chronovisor/type', { text: 'work 40 3\n' });
+  let { threadId } = await client.move('continue', { threadId: 1 });
+  await client.ask('setFunctionBreakpoints', { breakpoints: [] });
+  const random = new Random(seed);
+  const newest: number[] = [await client.position()];
+  for (let n = 0; n < 14; n++) {
+    const command = random.pick(['next', 'stepIn', 'stepOut']);
+    const granularity = random.pick(['line', 'statement', 'instruction']);
+    ({ threadId } = await client.move(command, { threadId, granularity }));
+    const { position, end, live } = await client.ask('chronovisor/when');
+    assert.equal(live, true);
+    assert.equal(position, end, `seed ${seed}, step ${n}: ${command} by ${granularity} ends at the present`);
+    assert.ok(position > newest.at(-1)!, `seed ${seed}, step ${n}: ${command} by ${granularity} goes on`);
+    newest.push(position);
+  }
+  // A step that would never be over can be paused.
+  assert.equal((await client.stack(threadId))[0].name, 'task_exit');
+  const stopped = client.next('stopped');
+  await client.ask('stepOut', { threadId });
+  await until(() => shown(client).includes('total 63fe29d582452f80'));
+  await client.ask('pause', { threadId });
+  await stopped;
+  const { position, end, live } = await client.ask('chronovisor/when');
+  assert.equal(live, true);
+  assert.equal(position, end);
 });
 
 test('what cannot be recorded', async (t) => {

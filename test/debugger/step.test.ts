@@ -72,7 +72,7 @@ test('a step over a call ends behind it, and back before it', async (t) => {
     if (at < 0) break;
     const step = steps[at];
     scout.seek(step.position);
-    const length = callLength(scout, step.hart, step.pc);
+    const length = callLength(scout.machine, step.hart, step.pc);
     if (length === 0 || step.after.ra !== step.pc + BigInt(length)) continue;
     const back = steps.find(
       (s, n) => n > at && s.hart === step.hart && s.pc === step.after.ra && s.before.sp >= step.before.sp,
