@@ -9,6 +9,7 @@ import { openSession } from '../debugger/open.ts';
 import { MEMORY_BUDGET_DEFAULT } from '../replay/timeline.ts';
 import { command } from './command-line.ts';
 import { addressText, isLoopback, listenRefusal, parseListen } from './gdb-server.ts';
+import { guestFiles } from './guest-files.ts';
 import { isElf } from './launch.ts';
 import { Recordings } from './recording.ts';
 import { openSymbols, symbolCache } from './symbol-options.ts';
@@ -88,6 +89,7 @@ function hostOf(recordings: Recordings): Host {
   return {
     openTrace: (path, purpose) => openSession(path, purpose === 'background' ? BACKGROUND : {}),
     openSymbols: symbols,
+    guestFiles,
     kernelSymbols: (path) => (isElf(path) ? symbols([path]) : null),
     launch: (args, again, hooks) => recordings.launch(args, again, hooks),
     exists: existsSync,

@@ -13,6 +13,7 @@ import { CAPABILITIES } from './capabilities.ts';
 import { type Console, runCommand } from './commands.ts';
 import { completions } from './completions.ts';
 import { Debuggee } from './debuggee.ts';
+import { isTaskThread, noLinux } from './linux.ts';
 import * as look from './look.ts';
 import type { FrameReference } from './moment.ts';
 import {
@@ -135,8 +136,15 @@ export class Adapter {
   #hart(args: Arguments): number {
     const hart = args.whole('threadId', undefined, 1) - 1;
     const { harts } = this.#open.variables.now;
+    if (isTaskThread(hart)) throw new UserError('this task waits: only what a hart runs can move');
     if (hart >= harts.length) throw new UserError(`there is no thread ${hart + 1}`);
     return hart;
+  }
+
+  /** A hart, or a task of Linux. */
+  #thread(args: Arguments): number {
+    const thread = args.whole('threadId', undefined, 1) - 1;
+    return isTaskThread(thread) ? thread : this.#hart(args);
   }
 
   readonly #handlers: Readonly<Record<string, Handler>> = {
@@ -167,7 +175,7 @@ export class Adapter {
 
     threads: () => (this.#motion ? look.movingThreads(this.#open) : look.threads(this.#open)),
     stackTrace: (args) =>
-      look.stackTrace(this.#open, this.#hart(args), args.whole('startFrame', 0), args.whole('levels', 0)),
+      look.stackTrace(this.#open, this.#thread(args), args.whole('startFrame', 0), args.whole('levels', 0)),
     scopes: async (args) => ({ scopes: await this.#open.variables.scopes(args.whole('frameId')) }),
     variables: async (args) => {
       const filter = args.text('filter', '');
@@ -253,6 +261,13 @@ export class Adapter {
       task.afterwards = () => this.#tell('invalidated', { areas: ['variables'] });
       return undefined;
     },
+    'chronovisor/tasks': (args, task) => {
+      const { linux } = this.#open;
+      if (!linux) throw noLinux();
+      linux.tasksShown = args.flag('on');
+      task.afterwards = () => this.#tell('invalidated', { areas: ['threads'] });
+      return undefined;
+    },
     'chronovisor/seek': async (args, task) =>
       this.#goTo(await parsePlace(this.#open.session, args.textOrWhole('position', '')), 'goto', task),
     'chronovisor/runTo': (args, task) => this.#runTo(args, task),
@@ -266,8 +281,10 @@ export class Adapter {
   async #attach(args: Arguments, task: Task): Promise<undefined> {
     if (this.#debuggee) throw new UserError('a trace is open already');
     this.#entry = args.textOrWhole('stopAt', 'panic');
-    this.#debuggee = await Debuggee.open(this.#host, args, (...what) => this.#told(...what), this.#tell);
-    await this.#debuggee.settle();
+    const debuggee = await Debuggee.open(this.#host, args, (...what) => this.#told(...what), this.#tell);
+    this.#debuggee = debuggee;
+    debuggee.whenModulesChange = () => this.#resetBreakpoints(debuggee, debuggee);
+    await debuggee.settle();
     task.afterwards = () => this.#tell('initialized');
   }
 
@@ -282,6 +299,7 @@ export class Adapter {
     this.#entry = args.choice('stopAt', LIVE_ENTRIES, 'panic');
     const debuggee = await Debuggee.launch(this.#host, args, before !== null, this.#tell);
     this.#debuggee = debuggee;
+    debuggee.whenModulesChange = () => this.#resetBreakpoints(debuggee, debuggee);
     this.#launched = args;
     if (before) await this.#resetBreakpoints(debuggee, before);
     await debuggee.settle();
@@ -570,6 +588,7 @@ export class Adapter {
         symbols,
         control,
         tell: this.#tell,
+        linux: variables.now.linux,
         seek: (position) => this.#seekNow(debuggee, position, control),
         watched: (expression) => watchedBy(variables.now, frame, expression),
       };

@@ -42,6 +42,7 @@ export class Breakpoints {
   /** The client's numbers of each group, in its order. */
   readonly #ids = new Map<string, readonly number[]>();
   #next = 1;
+  #setting: Promise<unknown> = Promise.resolve();
 
   readonly #symbols: Symbols;
   /** For a recording; a machine that lives tells what its log points have to say as it comes by them. */
@@ -65,7 +66,19 @@ export class Breakpoints {
     return this.#set(group, all, () => this.#next++);
   }
 
-  async #set(group: string, all: readonly Wanted[], idOf: (i: number) => number): Promise<DebugProtocol.Breakpoint[]> {
+  /** One group after the other: modules that come and go set them, too. */
+  #set(group: string, all: readonly Wanted[], idOf: (i: number) => number): Promise<DebugProtocol.Breakpoint[]> {
+    const set = () => this.#setNow(group, all, idOf);
+    const result = this.#setting.then(set, set);
+    this.#setting = result;
+    return result;
+  }
+
+  async #setNow(
+    group: string,
+    all: readonly Wanted[],
+    idOf: (i: number) => number,
+  ): Promise<DebugProtocol.Breakpoint[]> {
     const before = [...(this.#groups.get(group) ?? [])];
     const now: Breakpoint[] = [];
     const answers: DebugProtocol.Breakpoint[] = [];

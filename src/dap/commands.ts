@@ -8,6 +8,8 @@ import { hex, parseAddress } from './arguments.ts';
 import { placeText, symbolText } from './code.ts';
 import type { Tell } from './protocol.ts';
 import { tellBookmarks } from './views.ts';
+import type { LinuxMoment } from './linux.ts';
+import { LINUX_COMMANDS } from './linux-commands.ts';
 
 /** What commands need of the adapter. */
 export interface Console {
@@ -15,13 +17,15 @@ export interface Console {
   readonly symbols: Symbols;
   readonly control: Control;
   readonly tell: Tell;
+  /** Null where no symbol file is of a Linux kernel. */
+  readonly linux: LinuxMoment | null;
   /** Goes to a position and tells the client so. */
   seek(position: number): Promise<void>;
   /** The memory or register that an expression names. */
   watched(expression: string): Promise<{ address: bigint; bytes: number } | { register: string }>;
 }
 
-interface Command {
+export interface Command {
   readonly usage: string;
   readonly help: string;
   readonly run: (console: Console, rest: string) => Promise<string>;
@@ -64,6 +68,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     help: 'name this position, or list the names there are',
     run: bookmark,
   },
+  ...LINUX_COMMANDS,
 };
 
 /** Runs a line if it is a command; null if it is not. A name alone that is a variable's is for C to judge, unless no command has it. */

@@ -5,6 +5,7 @@ import type { Symbols } from '../symbols/index.ts';
 import type { Arguments } from './arguments.ts';
 import { type Breakpoint, Breakpoints } from './breakpoints.ts';
 import { ConsoleFeed } from './console-feed.ts';
+import { LinuxView } from './linux.ts';
 import { type Background, LogPoints } from './log-points.ts';
 import { holds, messageText } from './messages.ts';
 import { Moment } from './moment.ts';
@@ -26,6 +27,12 @@ export class Debuggee {
   readonly sources: Sources;
   readonly breakpoints: Breakpoints;
   readonly variables = new Variables();
+  /** Null if no symbol file is of a Linux kernel. */
+  readonly linux: LinuxView | null;
+  /** To be done when symbols have come or gone with modules of Linux. */
+  whenModulesChange: () => Promise<void> = async () => {};
+  /** Stops of the session at which modules may come or go. */
+  #moduleStops: readonly number[] | null = null;
   /** How many there are. */
   harts = 0;
   /** The recording that the session is of, if it is made here. */
@@ -34,9 +41,16 @@ export class Debuggee {
   readonly #logPoints: LogPoints | null;
 
   /** `what`: a machine that lives, or the log points of a recording. */
-  constructor(session: DebugSession, symbols: Symbols, sources: Sources, what: Live | LogPoints) {
+  constructor(
+    session: DebugSession,
+    symbols: Symbols,
+    sources: Sources,
+    linux: LinuxView | null,
+    what: Live | LogPoints,
+  ) {
     const [live, logPoints] = what instanceof LogPoints ? [null, what] : [what, null];
     this.session = session;
+    this.linux = linux;
     this.recorded = live?.recorded ?? null;
     this.#feed = live?.feed ?? null;
     this.#logPoints = logPoints;
@@ -59,7 +73,8 @@ export class Debuggee {
     const session = await host.openTrace(trace, 'person');
     const sources = new Sources(symbols, host, options);
     const another = () => host.openTrace(trace, 'background');
-    return new Debuggee(session, symbols, sources, new LogPoints(symbols, sources, another, background, tell));
+    const logPoints = new LogPoints(symbols, sources, another, background, tell);
+    return new Debuggee(session, symbols, sources, linuxView(host, args, symbols), logPoints);
   }
 
   /** Begins the recording that a client's configuration describes. `again`: after one of the same. */
@@ -79,21 +94,33 @@ export class Debuggee {
         tell('chronovisor/position', { position, timeNs, live: true, running: true });
       },
     });
-    return new Debuggee(recorded.session, symbols, new Sources(symbols, host, options), { recorded, feed });
+    const sources = new Sources(symbols, host, options);
+    return new Debuggee(recorded.session, symbols, sources, linuxView(host, args, symbols), { recorded, feed });
   }
 
   /** The machine stands still from now on, and can be looked at. */
   async settle(): Promise<Moment> {
     this.#feed?.flush();
-    const moment = await Moment.of(this.session, this.symbols);
+    const moment = await this.#look();
     this.variables.enter(moment);
     this.harts = moment.harts.length;
+    return moment;
+  }
+
+  /** The machine as it stands, with the symbols of what is there. */
+  async #look(): Promise<Moment> {
+    const code = this.linux?.moduleCode ?? [];
+    const { session } = this;
+    this.#moduleStops ??= await Promise.all(code.map((address) => session.addStop({ kind: 'breakpoint', address })));
+    const moment = await Moment.of(session, this.symbols, this.linux);
+    if (await this.linux?.followModules(moment)) await this.whenModulesChange();
     return moment;
   }
 
   /** Which hits shall end a movement, as a person sees it; prints what log points have to say. */
   async judge(hits: readonly Hit[], moment: Moment, tell: Tell): Promise<Breakpoint[]> {
     const ending: Breakpoint[] = [];
+    if (hits.some(({ stop }) => this.#moduleStops?.includes(stop))) await this.#look();
     for (const hit of hits) {
       const breakpoint = this.breakpoints.of(hit.stop);
       if (!breakpoint || ending.includes(breakpoint)) continue;
@@ -130,4 +157,9 @@ function kernelSymbols(host: Host, args: Arguments, tell: Tell): Symbols {
     tell('output', { category: 'important', output: `${error.message}; there are no symbols\n` });
   }
   return host.openSymbols([]);
+}
+
+function linuxView(host: Host, args: Arguments, symbols: Symbols): LinuxView | null {
+  const [moduleFolders, programs] = [args.texts('moduleFolders'), args.texts('programs')];
+  return LinuxView.of(symbols, (kernel) => host.guestFiles({ kernel, moduleFolders, programs }), args.flag('tasks'));
 }

@@ -4,10 +4,12 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { UserError } from '../base/assert.ts';
 import { EXCEPTIONS } from '../debugger/causes.ts';
 import type { Hit } from '../debugger/session.ts';
+import { taskText } from '../linux/index.ts';
 import { breakableLines, inMemory, type SymbolModule } from '../symbols/index.ts';
 import { type Arguments, hex } from './arguments.ts';
 import { codeBefore, codeFrom, type Instruction, symbolText } from './code.ts';
 import type { Debuggee } from './debuggee.ts';
+import { taskThread } from './linux.ts';
 import type { FrameReference } from './moment.ts';
 import { dataId } from './points.ts';
 import { watchedBy } from './variables.ts';
@@ -19,13 +21,25 @@ const INSTRUCTIONS_MAX = 10_000;
 
 const STATES = { running: 'runs', ready: 'ready', waiting: 'waits', stopped: 'stopped' } as const;
 
-export function threads({ variables }: Debuggee): DebugProtocol.ThreadsResponse['body'] {
-  const { harts } = variables.now;
+/** Harts, with what they run; and the tasks of Linux that wait, where they are wanted. */
+export async function threads({ variables }: Debuggee): Promise<DebugProtocol.ThreadsResponse['body']> {
+  const { harts, linux } = variables.now;
+  const currents = (await linux?.currents()) ?? [];
+  const waiting = (await linux?.waiting()) ?? [];
   return {
-    threads: harts.map(({ hart, privilege, state }) => ({
-      id: hart + 1,
-      name: `hart ${hart} (${privilege}, ${STATES[state]})`,
-    })),
+    threads: [
+      ...harts.map(({ hart, privilege, state }) => {
+        const task = currents[hart];
+        return {
+          id: hart + 1,
+          name: `hart ${hart}${task ? `: ${taskText(task)}` : ''} (${privilege}, ${STATES[state]})`,
+        };
+      }),
+      ...waiting.map((task) => ({
+        id: taskThread(task.pid) + 1,
+        name: `${taskText(task)}, ${task.state.words}`,
+      })),
+    ],
   };
 }
 
@@ -35,7 +49,7 @@ export function movingThreads({ harts }: Debuggee): DebugProtocol.ThreadsRespons
 }
 
 export async function stackTrace(debuggee: Debuggee, hart: number, start: number, levels: number) {
-  const { variables, sources, symbols } = debuggee;
+  const { variables, sources } = debuggee;
   const moment = variables.now;
   const count = Math.min(levels === 0 ? FRAMES_MAX : levels, FRAMES_MAX);
   const { frames, whole } = await moment.stack(hart, start + count);
@@ -44,12 +58,14 @@ export async function stackTrace(debuggee: Debuggee, hart: number, start: number
     const { machine, name, location } = frame;
     const module = machine.module;
     const place = await sources.place(moment, hart, machine.address, location);
+    const program = moment.linux?.programAt(hart, machine.pc) ?? null;
+    const shown = name === '??' ? hex(machine.pc) : name;
     stackFrames.push({
       id: variables.frameNumber({ hart, index: start + i }),
-      name: name === '??' ? hex(machine.pc) : name,
+      name: program === null ? shown : `${program}!${shown}`,
       ...place,
       instructionPointerReference: hex(machine.pc),
-      ...(module ? { moduleId: moduleId(symbols.modules, module) } : {}),
+      ...(module ? { moduleId: moduleId(module) } : {}),
       ...(frame.code ? {} : { presentationHint: 'subtle' as const }),
     });
   }
@@ -57,13 +73,22 @@ export async function stackTrace(debuggee: Debuggee, hart: number, start: number
   return { stackFrames, totalFrames: whole ? frames.length : frames.length + 1 };
 }
 
-const moduleId = (all: readonly SymbolModule[], module: SymbolModule) => all.indexOf(module) + 1;
+/** Modules come and go; each keeps its number. */
+const moduleIds = new WeakMap<SymbolModule, number>();
+let moduleCount = 0;
+function moduleId(module: SymbolModule): number {
+  const known = moduleIds.get(module);
+  if (known !== undefined) return known;
+  moduleIds.set(module, ++moduleCount);
+  return moduleCount;
+}
 
-export function modules({ symbols }: Debuggee, start: number, count: number) {
-  const all = symbols.modules.map((module): DebugProtocol.Module => {
+/** Symbol files, and what Linux has loaded without one. */
+export function modules({ symbols, linux }: Debuggee, start: number, count: number) {
+  const withSymbols = symbols.modules.map((module): DebugProtocol.Module => {
     const { file } = module;
     return {
-      id: moduleId(symbols.modules, module),
+      id: moduleId(module),
       name: file.name.split(/[\\/]/).at(-1) ?? file.name,
       path: file.name,
       symbolStatus: file.info.units.length > 0 ? 'debug information' : 'symbol table only',
@@ -71,6 +96,19 @@ export function modules({ symbols }: Debuggee, start: number, count: number) {
       ...(file.buildId === null ? {} : { version: file.buildId }),
     };
   });
+  const others = linux?.modules.filter(({ name }) => !linux.guest.hasModule(name)) ?? [];
+  const all = [
+    ...withSymbols,
+    ...others.map(
+      ({ name, address, buildId }): DebugProtocol.Module => ({
+        id: `linux ${name}`,
+        name,
+        symbolStatus: 'no symbol file found',
+        addressRange: hex(address),
+        ...(buildId === null ? {} : { version: buildId }),
+      }),
+    ),
+  ];
   return { modules: all.slice(start, count === 0 ? undefined : start + count), totalModules: all.length };
 }
 

@@ -4,15 +4,10 @@
  */
 import { UserError } from '../base/assert.ts';
 import type { DebugSession, HartRegisters, HartState, StopEvent } from '../debugger/session.ts';
-import {
-  type Frame,
-  frames,
-  type MemoryReader,
-  type Registers,
-  registerName,
-  type Symbols,
-  type UnwindContext,
-} from '../symbols/index.ts';
+import type { StackStart } from '../linux/index.ts';
+import { type Frame, frames, type MemoryReader, type Symbols } from '../symbols/index.ts';
+import { LinuxMoment, type LinuxView } from './linux.ts';
+import { registersByNumber } from './registers.ts';
 
 const PAGE_BYTES = 4096;
 /** Bytes that are brought at a time: whoever reads a page mostly goes on to the next ones. */
@@ -33,32 +28,45 @@ interface Stack {
 
 /** A frame that a client was told of. */
 export interface FrameReference {
+  /** The thread: a hart by its number, or a task of Linux (`taskThread`). */
   readonly hart: number;
   readonly index: number;
 }
+
+/** Page tables that memory is looked at by: those of a hart, by its number, or what a value of `satp` names. */
+type Space = number | bigint;
 
 export class Moment {
   readonly event: StopEvent;
   readonly harts: readonly HartState[];
   readonly symbols: Symbols;
+  /** What Linux does; null where there is none to be seen. */
+  readonly linux: LinuxMoment | null;
   readonly #session: DebugSession;
   readonly #registers = new Map<number, HartRegisters>();
-  readonly #pages: Map<bigint, Uint8Array | null>[];
-  readonly #missing = new Map<number, Set<bigint>>();
+  readonly #pages = new Map<Space, Map<bigint, Uint8Array | null>>();
+  readonly #missing = new Map<Space, Set<bigint>>();
   readonly #stacks = new Map<number, Stack>();
   #over = false;
 
-  constructor(session: DebugSession, symbols: Symbols, event: StopEvent, harts: readonly HartState[]) {
+  constructor(
+    session: DebugSession,
+    symbols: Symbols,
+    event: StopEvent,
+    harts: readonly HartState[],
+    linux: LinuxView | null,
+  ) {
     this.#session = session;
     this.symbols = symbols;
     this.event = event;
     this.harts = harts;
-    this.#pages = harts.map(() => new Map());
+    this.linux = linux && new LinuxMoment(linux, this);
   }
 
-  static async of(session: DebugSession, symbols: Symbols): Promise<Moment> {
+  /** Without a view of Linux, stacks end where user programs begin. */
+  static async of(session: DebugSession, symbols: Symbols, linux: LinuxView | null = null): Promise<Moment> {
     const [event, harts] = await Promise.all([session.where(), session.harts()]);
-    return new Moment(session, symbols, event, harts);
+    return new Moment(session, symbols, event, harts, linux);
   }
 
   /** The machine goes on: what is not here yet will not come any more. */
@@ -77,13 +85,23 @@ export class Moment {
     return known;
   }
 
-  /** Memory as a hart sees it; only for work within `settle`. */
-  memory(hart: number): MemoryReader {
-    return { read: (address, length) => this.#read(hart, address, length) };
+  /** Memory as a thread sees it, or by a value of `satp`; only for work within `settle`. */
+  memory(thread: Space): MemoryReader {
+    const space = typeof thread === 'number' ? (this.linux?.spaceOf(thread) ?? thread) : thread;
+    return { read: (address, length) => this.#read(space, address, length) };
   }
 
-  #read(hart: number, address: bigint, length: number): Uint8Array | null {
-    const pages = this.#pages[hart];
+  #pagesOf(space: Space): Map<bigint, Uint8Array | null> {
+    let pages = this.#pages.get(space);
+    if (!pages) {
+      pages = new Map();
+      this.#pages.set(space, pages);
+    }
+    return pages;
+  }
+
+  #read(space: Space, address: bigint, length: number): Uint8Array | null {
+    const pages = this.#pagesOf(space);
     const bytes = new Uint8Array(length);
     let missing = false;
     let nothing = false;
@@ -95,7 +113,7 @@ export class Moment {
       const page = pages.get(number);
       if (page === undefined) {
         missing = true;
-        this.#missing.set(hart, (this.#missing.get(hart) ?? new Set()).add(number));
+        this.#missing.set(space, (this.#missing.get(space) ?? new Set()).add(number));
       } else if (page === null) nothing = true;
       else bytes.set(page.subarray(within, within + count), at);
       at += count;
@@ -119,18 +137,18 @@ export class Moment {
       } catch (error) {
         if (!(error instanceof Missing)) throw error;
       }
-      for (const [hart, wanted] of this.#missing) brought += await this.#bring(hart, wanted);
+      for (const [space, wanted] of this.#missing) brought += await this.#bring(space, wanted);
     }
     throw new UserError(`more than ${WORK_BYTES_MAX} bytes of memory would have to be read`);
   }
 
-  async #bring(hart: number, wanted: ReadonlySet<bigint>): Promise<number> {
-    const pages = this.#pages[hart];
+  async #bring(space: Space, wanted: ReadonlySet<bigint>): Promise<number> {
+    const pages = this.#pagesOf(space);
     let brought = 0;
     for (const first of wanted) {
       if (pages.has(first)) continue;
       const { bytes, readable } = await this.#session.memory({
-        hart,
+        ...(typeof space === 'number' ? { hart: space } : { space }),
         address: first * BigInt(PAGE_BYTES),
         length: AHEAD_BYTES,
       });
@@ -145,14 +163,28 @@ export class Moment {
     return brought;
   }
 
-  /** The innermost frames of a hart, at least so many if there are. */
-  async stack(hart: number, count: number): Promise<Stack> {
-    const known = this.#stacks.get(hart);
+  /** The innermost frames of a thread, at least so many if there are. */
+  async stack(thread: number, count: number): Promise<Stack> {
+    const known = this.#stacks.get(thread);
     if (known && (known.whole || known.frames.length >= count)) return known;
-    const registers = namedByNumber(await this.registers(hart));
+    const start = (await this.linux?.stackStart(thread)) ?? (await this.#hartStart(thread));
+    let stack = await this.#unwind(start, count);
+    // The program's own symbols, where the way leads into a program.
+    const user = start.context.userSpace;
+    const inProgram = user !== undefined && stack.frames.some(({ machine }) => machine.space === user);
+    if (inProgram && (await this.linux?.placePrograms(thread))) stack = await this.#unwind(start, count);
+    this.#stacks.set(thread, stack);
+    return stack;
+  }
+
+  async #hartStart(hart: number): Promise<StackStart> {
+    const registers = registersByNumber(await this.registers(hart));
+    return { context: { symbols: this.symbols, memory: this.memory(hart) }, registers };
+  }
+
+  #unwind({ context, registers }: StackStart, count: number): Promise<Stack> {
     const limit = Math.min(count, FRAMES_MAX);
-    const stack = await this.settle(() => {
-      const context: UnwindContext = { symbols: this.symbols, memory: this.memory(hart) };
+    return this.settle(() => {
       const found: Frame[] = [];
       for (const frame of frames(context, registers)) {
         if (found.length === limit) return { frames: found, whole: false };
@@ -160,25 +192,12 @@ export class Moment {
       }
       return { frames: found, whole: true };
     });
-    this.#stacks.set(hart, stack);
-    return stack;
   }
 
   async frame({ hart, index }: FrameReference): Promise<Frame> {
     const { frames } = await this.stack(hart, index + 1);
     const frame = frames[index];
-    if (!frame) throw new UserError(`hart ${hart} has no frame ${index}`);
+    if (!frame) throw new UserError(`thread ${hart + 1} has no frame ${index}`);
     return frame;
   }
-}
-
-/** Registers by their DWARF numbers. */
-function namedByNumber({ pc, x, f, csrs }: HartRegisters): Registers {
-  return {
-    pc,
-    get: (register) => {
-      if (register < 32) return x[register];
-      return register < 64 ? f[register - 32] : csrs[registerName(register)];
-    },
-  };
 }

@@ -1,5 +1,6 @@
 /** What the adapter needs of the computer that it runs on, and of the one who carries its messages. */
 import type { DebugSession } from '../debugger/session.ts';
+import type { GuestFiles } from '../linux/index.ts';
 import type { Symbols } from '../symbols/index.ts';
 import type { Arguments } from './arguments.ts';
 
@@ -11,6 +12,8 @@ export interface Host {
   openSymbols(files: readonly string[]): Symbols;
   /** Symbols of the kernel that is to be recorded; null if its file can have none. */
   kernelSymbols(path: string): Symbols | null;
+  /** Files of what runs in a guest, beside the kernel with this file: modules from folders, and programs by name. */
+  guestFiles(options: { kernel: string; moduleFolders: readonly string[]; programs: readonly string[] }): GuestFiles;
   /** Begins a recording. `again`: of what was recorded before. */
   launch(args: Arguments, again: boolean, hooks: LaunchHooks): Promise<Recorded>;
   exists(path: string): boolean;

@@ -1,7 +1,7 @@
 /** Registers as a person reads them: floating-point ones as numbers, CSRs with their fields. */
 import { EXCEPTIONS, INTERRUPTS as INTERRUPT_NAMES } from '../debugger/causes.ts';
 import type { HartRegisters } from '../debugger/session.ts';
-import { registerName, type Symbols } from '../symbols/index.ts';
+import { type Registers, registerName, type Symbols } from '../symbols/index.ts';
 import { hex } from './arguments.ts';
 import { symbolText } from './code.ts';
 
@@ -130,4 +130,15 @@ export function controlRegisters({ csrs }: HartRegisters, symbols: Symbols): Reg
       const fields = fieldsOf(name, value);
       return { name, text: csrText(name, value, symbols), address: value, ...(fields ? { fields } : {}) };
     });
+}
+
+/** Registers by their DWARF numbers. */
+export function registersByNumber({ pc, x, f, csrs }: HartRegisters): Registers {
+  return {
+    pc,
+    get: (register) => {
+      if (register < 32) return x[register];
+      return register < 64 ? f[register - 32] : csrs[registerName(register)];
+    },
+  };
 }

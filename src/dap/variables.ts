@@ -20,6 +20,7 @@ import {
 } from '../symbols/index.ts';
 import { hex } from './arguments.ts';
 import { symbolText } from './code.ts';
+import { isTaskThread } from './linux.ts';
 import type { FrameReference, Moment } from './moment.ts';
 import { controlRegisters, floatRegisters, type RegisterText } from './registers.ts';
 
@@ -127,11 +128,18 @@ export class Variables {
     const moment = this.now;
     const { symbols } = moment;
     const all = () => moment.registers(reference.hart);
-    const kinds: [name: string, rows: () => Promise<RegisterText[]>][] = [
-      ['Registers', () => moment.settle(() => frameRegisters(frame, moment, reference.hart))],
-      ['Floating point', async () => floatRegisters(await all())],
-      ['Control registers', async () => controlRegisters(await all(), symbols)],
+    const own: [name: string, rows: () => Promise<RegisterText[]>] = [
+      'Registers',
+      () => moment.settle(() => frameRegisters(frame, moment, reference.hart)),
     ];
+    // A task that no hart runs has no others.
+    const kinds: (typeof own)[] = isTaskThread(reference.hart)
+      ? [own]
+      : [
+          own,
+          ['Floating point', async () => floatRegisters(await all())],
+          ['Control registers', async () => controlRegisters(await all(), symbols)],
+        ];
     return kinds.map(([name, rows]) => {
       const node: Node = {
         indexed: 0,
@@ -322,8 +330,8 @@ function frameRegisters({ machine }: Frame, { symbols, harts }: Moment, hart: nu
     return { name, text: symbol === null ? hex(value) : `${hex(value)} <${symbol}>`, address: value };
   };
   const rows = Array.from({ length: 32 }, (_, n) => row(registerName(n), machine.get(n)));
-  const mode = harts[hart].privilege;
-  return [row('pc', machine.pc), ...rows, ...(machine.method === 'registers' ? [{ name: 'priv', text: mode }] : [])];
+  const mode = machine.method === 'registers' ? harts[hart]?.privilege : undefined;
+  return [row('pc', machine.pc), ...rows, ...(mode === undefined ? [] : [{ name: 'priv', text: mode }])];
 }
 
 /** The memory, or the register, that an expression names: what a data breakpoint can watch. */

@@ -66,6 +66,11 @@ export class GuestSymbols {
     return changed;
   }
 
+  /** Whether a module has symbols now. */
+  hasModule(name: string): boolean {
+    return this.#modules.has(name);
+  }
+
   #fileOf(module: Module, key: string): SymbolFile | null {
     let file = this.#known.get(key);
     if (file === undefined) {
@@ -84,8 +89,8 @@ export class GuestSymbols {
     return null;
   }
 
-  /** Symbols of the programs and libraries of a task, at their places in its memory. */
-  placePrograms(task: Task, mappings: readonly Mapping[]): void {
+  /** Takes over the programs and libraries of a task, at their places in its memory; tells whether they are others than before. */
+  placePrograms(task: Task, mappings: readonly Mapping[]): boolean {
     const space = spaceOf(task);
     const before = this.#programs.get(space) ?? [];
     const now: Placed[] = [];
@@ -101,6 +106,7 @@ export class GuestSymbols {
     }
     for (const one of before) if (!now.includes(one)) this.#image.symbols.remove(one.module);
     this.#programs.set(space, now);
+    return now.length !== before.length || now.some((one) => !before.includes(one));
   }
 }
 

@@ -11,6 +11,6 @@ export type { Found } from './list.ts';
 export { type LogRecord, logOf } from './log.ts';
 export { type Module, modulesOf } from './modules.ts';
 export { type Mount, mountsOf } from './mounts.ts';
-export { stackOf, stackStart } from './stack.ts';
+export { type StackStart, stackOf, stackStart } from './stack.ts';
 export { currentTasks, type Task, taskOf, tasksOf, taskText } from './tasks.ts';
 export { filesText, logText, modulesText, mountsText, recordText, tasksText } from './text.ts';

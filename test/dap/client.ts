@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { guestFiles } from '../../src/cli/guest-files.ts';
 import { isElf } from '../../src/cli/launch.ts';
 import { Recordings } from '../../src/cli/recording.ts';
 import { openSymbols } from '../../src/cli/symbol-options.ts';
@@ -42,6 +43,7 @@ export class Client {
     const host = {
       openTrace: (path: string) => openSession(path, { workers: 2, memoryBudget: 2 ** 30 }),
       openSymbols,
+      guestFiles,
       kernelSymbols: (path: string) => (isElf(path) ? openSymbols([path]) : null),
       launch: (...args: Parameters<Recordings['launch']>) => this.recordings.launch(...args),
       exists: existsSync,
