@@ -9,11 +9,14 @@ import {
   KernelImage,
   type Mapping,
   type Module,
+  mappingsMark,
   mappingsOf,
+  modulesMark,
   modulesOf,
   programAt,
   type StackStart,
   satpOf,
+  spaceOf,
   stackStart,
   type Task,
   taskOf,
@@ -39,6 +42,9 @@ export class LinuxView {
   tasksShown: boolean;
   /** Those that are loaded, as was seen last. */
   modules: readonly Module[] = [];
+  #modulesMark: string | null = null;
+  /** What was found in the memory of processes, by address space. */
+  readonly mappings = new Map<string, { readonly mark: string; readonly found: readonly Mapping[] }>();
 
   private constructor(image: KernelImage, files: GuestFiles, tasksShown: boolean) {
     this.image = image;
@@ -63,6 +69,9 @@ export class LinuxView {
 
   /** Looks which modules there are; tells whether symbols have changed with them. */
   async followModules(moment: Moment): Promise<boolean> {
+    const mark = (await moment.linux?.look(modulesMark)) ?? null;
+    if (mark !== null && mark === this.#modulesMark) return false;
+    this.#modulesMark = mark;
     const found = await moment.linux?.look(modulesOf);
     this.modules = found?.items ?? [];
     return this.guest.placeModules(this.modules);
@@ -134,7 +143,8 @@ export class LinuxMoment {
     const task = isTaskThread(thread)
       ? await this.ask((kernel) => taskOf(kernel, thread - TASK_THREADS))
       : ((await this.currents())[thread] ?? null);
-    if (!task) return null;
+    // Firmware has memory of its own.
+    if (!task || this.#moment.harts[thread]?.privilege === 'M') return null;
     this.#tasks.set(thread, await this.ask((kernel) => ({ task, satp: satpOf(kernel, task) })));
     return this.ask((kernel) => stackStart(kernel, task));
   }
@@ -143,9 +153,17 @@ export class LinuxMoment {
   async placePrograms(thread: number): Promise<boolean> {
     const known = this.#tasks.get(thread);
     if (!known) return false;
-    const { items } = await this.ask((kernel) => mappingsOf(kernel, known.task));
-    this.#mappings.set(thread, items);
-    return this.#view.guest.placePrograms(known.task, items);
+    const { task } = known;
+    const space = spaceOf(task);
+    const mark = await this.ask(() => mappingsMark(task));
+    let mappings = this.#view.mappings.get(space);
+    if (mappings?.mark !== mark) {
+      const { items } = await this.ask((kernel) => mappingsOf(kernel, task));
+      mappings = { mark, found: items };
+      this.#view.mappings.set(space, mappings);
+    }
+    this.#mappings.set(thread, mappings.found);
+    return this.#view.guest.placePrograms(task, mappings.found);
   }
 
   /** Name of the program that an address in a thread's stack belongs to; null for the kernel's. */

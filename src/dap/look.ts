@@ -5,7 +5,7 @@ import { UserError } from '../base/assert.ts';
 import { EXCEPTIONS } from '../debugger/causes.ts';
 import type { Hit } from '../debugger/session.ts';
 import { taskText } from '../linux/index.ts';
-import { breakableLines, inMemory, type SymbolModule } from '../symbols/index.ts';
+import { breakableLines, inMemory } from '../symbols/index.ts';
 import { type Arguments, hex } from './arguments.ts';
 import { codeBefore, codeFrom, type Instruction, symbolText } from './code.ts';
 import type { Debuggee } from './debuggee.ts';
@@ -65,7 +65,7 @@ export async function stackTrace(debuggee: Debuggee, hart: number, start: number
       name: program === null ? shown : `${program}!${shown}`,
       ...place,
       instructionPointerReference: hex(machine.pc),
-      ...(module ? { moduleId: moduleId(module) } : {}),
+      ...(module ? { moduleId: module.number } : {}),
       ...(frame.code ? {} : { presentationHint: 'subtle' as const }),
     });
   }
@@ -73,22 +73,12 @@ export async function stackTrace(debuggee: Debuggee, hart: number, start: number
   return { stackFrames, totalFrames: whole ? frames.length : frames.length + 1 };
 }
 
-/** Modules come and go; each keeps its number. */
-const moduleIds = new WeakMap<SymbolModule, number>();
-let moduleCount = 0;
-function moduleId(module: SymbolModule): number {
-  const known = moduleIds.get(module);
-  if (known !== undefined) return known;
-  moduleIds.set(module, ++moduleCount);
-  return moduleCount;
-}
-
 /** Symbol files, and what Linux has loaded without one. */
 export function modules({ symbols, linux }: Debuggee, start: number, count: number) {
   const withSymbols = symbols.modules.map((module): DebugProtocol.Module => {
     const { file } = module;
     return {
-      id: moduleId(module),
+      id: module.number,
       name: file.name.split(/[\\/]/).at(-1) ?? file.name,
       path: file.name,
       symbolStatus: file.info.units.length > 0 ? 'debug information' : 'symbol table only',

@@ -10,8 +10,9 @@ import { LinuxMoment, type LinuxView } from './linux.ts';
 import { registersByNumber } from './registers.ts';
 
 const PAGE_BYTES = 4096;
-/** Bytes that are brought at a time: whoever reads a page mostly goes on to the next ones. */
+/** Bytes that are brought at a time: whoever reads a page mostly goes on to the next ones, but for what lies about in a kernel. */
 const AHEAD_BYTES = 16 * PAGE_BYTES;
+const KERNEL_AHEAD_BYTES = 4 * PAGE_BYTES;
 /** Bytes that one piece of work may need. */
 const WORK_BYTES_MAX = 2 ** 28;
 /** Frames of a stack that are ever shown. */
@@ -47,6 +48,7 @@ export class Moment {
   readonly #pages = new Map<Space, Map<bigint, Uint8Array | null>>();
   readonly #missing = new Map<Space, Set<bigint>>();
   readonly #stacks = new Map<number, Stack>();
+  #kernelSpace: bigint | null = null;
   #over = false;
 
   constructor(
@@ -88,7 +90,14 @@ export class Moment {
   /** Memory as a thread sees it, or by a value of `satp`; only for work within `settle`. */
   memory(thread: Space): MemoryReader {
     const space = typeof thread === 'number' ? (this.linux?.spaceOf(thread) ?? thread) : thread;
-    return { read: (address, length) => this.#read(space, address, length) };
+    return { read: (address, length) => this.#read(this.#spaceOf(space, address), address, length) };
+  }
+
+  /** The kernel's part is the same in all page tables of Linux. */
+  #spaceOf(space: Space, address: bigint): Space {
+    if (typeof space === 'number' || address >> 63n === 0n) return space;
+    this.#kernelSpace ??= space;
+    return this.#kernelSpace;
   }
 
   #pagesOf(space: Space): Map<bigint, Uint8Array | null> {
@@ -144,21 +153,22 @@ export class Moment {
 
   async #bring(space: Space, wanted: ReadonlySet<bigint>): Promise<number> {
     const pages = this.#pagesOf(space);
+    const ahead = typeof space === 'number' ? AHEAD_BYTES : KERNEL_AHEAD_BYTES;
     let brought = 0;
     for (const first of wanted) {
       if (pages.has(first)) continue;
       const { bytes, readable } = await this.#session.memory({
         ...(typeof space === 'number' ? { hart: space } : { space }),
         address: first * BigInt(PAGE_BYTES),
-        length: AHEAD_BYTES,
+        length: ahead,
       });
       this.#check();
-      for (let at = 0; at < AHEAD_BYTES; at += PAGE_BYTES) {
+      for (let at = 0; at < ahead; at += PAGE_BYTES) {
         const number = BigInt.asUintN(52, first + BigInt(at / PAGE_BYTES));
         const there = readable.some(({ from, to }) => at >= from && at + PAGE_BYTES <= to);
         pages.set(number, there ? bytes.subarray(at, at + PAGE_BYTES) : null);
       }
-      brought += AHEAD_BYTES;
+      brought += ahead;
     }
     return brought;
   }

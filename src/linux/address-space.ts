@@ -37,6 +37,19 @@ export function mappingsOf(kernel: Kernel, { object, pid }: Task): Found<Mapping
   });
 }
 
+/**
+ * What is another one whenever a task's mappings are: which memory it is, and how much. Since Linux 6.4 the kernel counts how often they were locked to be
+ * changed.
+ */
+export function mappingsMark({ object }: Task): string {
+  const mm = object.at('mm');
+  if (mm.pointer === 0n) return '';
+  const memory = mm.deref();
+  const parts = ['pgd', 'map_count', 'total_vm', 'brk', 'start_code', 'mm_mt.ma_root', 'mm_lock_seq', 'mmap'];
+  const known = parts.filter((part) => memory.has(part)).map((part) => memory.at(part));
+  return [mm.pointer, ...known.map((part) => part.value.raw)].join();
+}
+
 function readMapping(kernel: Kernel, area: KernelObject): Mapping {
   const flags = area.at('vm_flags').big;
   const file = area.at('vm_file');

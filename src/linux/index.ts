@@ -3,13 +3,13 @@
  * information of its `vmlinux`. The guest runs nothing for it. Lists are bounded, and say where they are garbled; where nothing can be known, that is
  * `Unavailable`.
  */
-export { type Mapping, mappingsOf, memoryOf, satpOf, spaceOf } from './address-space.ts';
+export { type Mapping, mappingsMark, mappingsOf, memoryOf, satpOf, spaceOf } from './address-space.ts';
 export { filesOf, type OpenFile } from './files.ts';
 export { type GuestFiles, GuestSymbols, programAt } from './guest-symbols.ts';
 export { Kernel, KernelImage, type LinuxHart, type LinuxMachine } from './kernel.ts';
 export type { Found } from './list.ts';
 export { type LogRecord, logOf } from './log.ts';
-export { type Module, modulesOf } from './modules.ts';
+export { type Module, modulesMark, modulesOf } from './modules.ts';
 export { type Mount, mountsOf } from './mounts.ts';
 export { type StackStart, stackOf, stackStart } from './stack.ts';
 export { currentTasks, type Task, taskOf, tasksOf, taskText } from './tasks.ts';

@@ -54,6 +54,17 @@ export function modulesOf(kernel: Kernel): Found<Module> {
   });
 }
 
+/**
+ * What is another one whenever modules have come, gone or given memory up: the ends of the list, and how often the tree by which the kernel finds modules was
+ * changed. Null in a kernel that has no such tree.
+ */
+export function modulesMark(kernel: Kernel): string | null {
+  const [list, tree] = [kernel.find('modules'), kernel.find('mod_tree')];
+  if (!list || !tree?.has('root.seq')) return null;
+  const changes = tree.at('root').either('seq.seqcount.sequence', 'seq.sequence');
+  return [list.at('next').pointer, list.at('prev').pointer, changes.big].join();
+}
+
 function readModule(kernel: Kernel, module: KernelObject, state: Module['state']): Module {
   const regions = regionsOf(module);
   const inside = ({ address }: Section) =>

@@ -14,6 +14,8 @@ export interface Placement {
 
 /** A symbol file at its place. The same file may be at several. */
 export interface SymbolModule {
+  /** From 1 on; no other module of these symbols ever has the same. */
+  readonly number: number;
   readonly file: SymbolFile;
   readonly bias: bigint;
   readonly space: string | null;
@@ -30,13 +32,14 @@ export interface Symbolised {
 
 export class Symbols {
   readonly #modules: SymbolModule[] = [];
+  #added = 0;
 
   get modules(): readonly SymbolModule[] {
     return this.#modules;
   }
 
   add(file: SymbolFile, { bias = 0n, space }: Placement = {}): SymbolModule {
-    const module = { file, bias, space: space ?? null };
+    const module = { number: ++this.#added, file, bias, space: space ?? null };
     this.#modules.push(module);
     return module;
   }
