@@ -6,10 +6,10 @@ import type { Control, DebugSession, Hit, QueryRow, QuerySpec, StopSpec } from '
 import { functionLocations, inMemory, type Symbols } from '../symbols/index.ts';
 import { hex, parseAddress } from './arguments.ts';
 import { placeText, symbolText } from './code.ts';
-import type { Tell } from './protocol.ts';
-import { tellBookmarks } from './views.ts';
 import type { LinuxMoment } from './linux.ts';
 import { LINUX_COMMANDS } from './linux-commands.ts';
+import type { Tell } from './protocol.ts';
+import { tellBookmarks } from './views.ts';
 
 /** What commands need of the adapter. */
 export interface Console {
