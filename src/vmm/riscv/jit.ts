@@ -25,8 +25,8 @@ import { EXIT_REASONS, type ExitReason } from './region.ts';
 const HOT_AFTER = 6000;
 /** Slices that a request waits for others to join it. */
 const SLICES_WAITED_MAX = 8;
-/** Regions held at a time; V8 takes some kilobytes for each. When they are used up, all are thrown away. */
-const REGIONS_MAX = 30_000;
+/** Regions held at a time; V8 takes some twenty kilobytes for each, and no guest seen so far has had two thousand. When they are used up, all are thrown away. */
+const REGIONS_MAX = 10_000;
 
 /** A function that is called this many times less often than what is compiled for is still worth including in its callers. */
 const FREQUENT_PART = 4;
