@@ -91,6 +91,7 @@ function generated(source: string): string {
   const pages = Math.ceil(bytes.length / PAGE_BYTES);
   const entry = (labels.get('entry') ?? BASE) - BASE;
   const blocks = findBlocks({
+    leaves: () => false,
     entry,
     page: (number) =>
       number < 0 || number >= pages

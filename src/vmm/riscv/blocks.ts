@@ -70,6 +70,8 @@ export interface CodeSource {
   readonly entry: number;
   /** The page that lies so many pages behind the entry's; null where nothing is known of it. */
   page(number: number): CodePage | null;
+  /** Whether an instruction is left to the interpreter, beside those that always are. */
+  leaves(decoded: Decoded): boolean;
 }
 
 /** Number of the page that an offset lies on, counted from the entry's. */
@@ -119,7 +121,7 @@ class Discovery {
   }
 
   #scan(start: number): Block {
-    const block = scan(this.#source.page(pageOf(start))!, start);
+    const block = scan(this.#source, start);
     this.scanned.set(start, block);
     this.#total += block.instructions.length;
     return block;
@@ -150,7 +152,8 @@ class Discovery {
 }
 
 /** The instructions from an offset to the next jump, or to the page's end. */
-function scan(page: CodePage, start: number): Block {
+function scan(source: CodeSource, start: number): Block {
+  const page = source.page(pageOf(start))!;
   const instructions: Placed[] = [];
   const block = (end: BlockEnd): Block => ({ start, instructions, end });
   const pageStart = start - within(start);
@@ -164,7 +167,9 @@ function scan(page: CodePage, start: number): Block {
     // An instruction that straddles the page's end belongs to the interpreter, as does one that it must look at.
     if (wide && within(at) + 2 >= PAGE_BYTES) return block({ kind: 'stop', at });
     const decoded = decode(wide ? low | (page.read(within(at) + 2) << 16) : low);
-    if (!decoded || LEFT_TO_INTERPRETER.has(decoded.instruction.name)) return block({ kind: 'stop', at });
+    if (!decoded || LEFT_TO_INTERPRETER.has(decoded.instruction.name) || source.leaves(decoded)) {
+      return block({ kind: 'stop', at });
+    }
     instructions.push({ offset: at, decoded });
     const { instruction, rd, rs1, imm, length } = decoded;
     const here = at;

@@ -147,6 +147,7 @@ export class RiscvCpu implements Processor {
       records: (page) => this.#decoded[page],
       decode: (record, page, half) => this.#decodeInto(record, page, half),
       forgetRegions: (page) => this.jit.drop(this.#decoded[page]),
+      watchRegisters: (registers) => this.jit.watch(registers),
       dropFast: () => this.dropHostAddresses(),
       ramPages: pages.ramPages,
     });
@@ -283,6 +284,7 @@ export class RiscvCpu implements Processor {
       this.#watching()(this.base(hart), budget);
     } else {
       this.#exec(this.base(hart), budget);
+      this.jit.unwatched(budget);
     }
     this.#running = -1;
     this.jit.betweenSlices();

@@ -306,12 +306,12 @@ export interface Interpreter {
 
 /**
  * The module: exports `exec(hart, budget)` and the runtime functions, for the host and for compiled code. The variant that watches registers
- * leaves the slice after each step that has changed a watched word, and runs no compiled code.
+ * leaves the slice after each step that has changed a watched word; compiled code leaves the steps that may do so to it.
  */
 export function buildInterpreter(watching: boolean): Interpreter {
   const m = new ModuleBuilder();
   const rt = defineRuntime(m);
-  const regions = watching ? null : m.tableType(REGION_PARAMS, 'i32');
+  const regions = m.tableType(REGION_PARAMS, 'i32');
   const float = defineFloat(m);
   m.define('exec', ['i32', 'i32'], null, (f, hart, budget) => {
     const v: Locals = {
@@ -323,7 +323,7 @@ export function buildInterpreter(watching: boolean): Interpreter {
       target: f.local('i64'),
       fastTlb: f.local('i32'),
     };
-    buildExec(f, rt, float, regions, v);
+    buildExec(f, rt, float, regions, v, watching);
   });
   // Compiled regions call the same runtime functions.
   const functions = m.functions();
@@ -331,8 +331,7 @@ export function buildInterpreter(watching: boolean): Interpreter {
   return { bytes: m.finish(), rt, float, functions };
 }
 
-/** Without `regions` it is the variant that watches registers. */
-function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature | null, v: Locals): void {
+function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: Locals, watching: boolean): void {
   const { hart, budget, ip, records, pcBase, target, fastTlb } = v;
   const pc = () => pcBase.add(ip.shrU(3).extU());
   const trapTo = (epc: Expr) => {
@@ -341,7 +340,7 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature | nul
     f.set(target, load('i64', hart, H.pc));
   };
   const afterStep = () => {
-    if (!regions) f.if(rt.wordsChanged.call(), () => cutSlice(f, v));
+    if (watching) f.if(rt.wordsChanged.call(), () => cutSlice(f, v));
   };
   f.store('i32', hart, H.sliceBudget, budget);
   f.store('i32', hart, H.leave, 0);
@@ -382,7 +381,7 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature | nul
           );
         },
       );
-      if (regions) runRegion(f, rt, regions, v, top);
+      runRegion(f, rt, regions, v, top);
       f.set(ip, records.add(target.wrap().and(4094).shl(3)));
       f.set(pcBase, target.and(PAGE_MASK).sub(records.shrU(3).extU()));
       f.set(fastTlb, load('i32', hart, H.fastTlb));

@@ -20,6 +20,7 @@ import { type CompiledRegions, ImmediateCompiler, type RegionCompiler } from './
 import { HANDLER, writeRecord } from './decoder.ts';
 import type { Interpreter } from './interpreter.ts';
 import { EXIT_REASONS, type ExitReason } from './region.ts';
+import type { WatchedRegisters } from './watchable.ts';
 
 /** Jumps to a place before it is compiled: compiling takes about as long as interpreting some ten thousand instructions. */
 const HOT_AFTER = 6000;
@@ -27,6 +28,9 @@ const HOT_AFTER = 6000;
 const SLICES_WAITED_MAX = 8;
 /** Regions held at a time; V8 takes some twenty kilobytes for each, and no guest seen so far has had two thousand. When they are used up, all are thrown away. */
 const REGIONS_MAX = 10_000;
+
+/** Watches come and go while a search moves about: compiling everything anew would cost more than what they slow down meanwhile. */
+const UNWATCHED_STEPS = 2 ** 26;
 
 /** A function that is called this many times less often than what is compiled for is still worth including in its callers. */
 const FREQUENT_PART = 4;
@@ -97,6 +101,9 @@ export class Jit {
   readonly #entries: number[] = [0];
   /** The regions that a decoded page has a part in. */
   readonly #regions = new Map<number, number[]>();
+  /** What regions leave to the interpreter; null for nothing. */
+  #watched: WatchedRegisters | null = null;
+  #unwatchedSteps = 0;
   #frequentAfter = 0;
   compiled = 0;
   readonly statistics: JitStatistics = {
@@ -272,6 +279,26 @@ export class Jit {
     this.#view.setInt32(records + HAS_REGIONS_OFFSET, 0, true);
   }
 
+  /**
+   * Leaves instructions that change some registers to the interpreter from now on, which watches them. Regions that were compiled for other ones are
+   * thrown away.
+   */
+  watch(registers: WatchedRegisters): void {
+    this.#unwatchedSteps = 0;
+    if (registers.key === (this.#watched?.key ?? '')) return;
+    this.#watched = registers;
+    this.clear();
+  }
+
+  /** So many steps were run with no registers watched. After a while of that, regions need not leave anything out any more. */
+  unwatched(steps: number): void {
+    if (!this.#watched) return;
+    this.#unwatchedSteps += steps;
+    if (this.#unwatchedSteps < UNWATCHED_STEPS) return;
+    this.#watched = null;
+    this.clear();
+  }
+
   /** Throws all regions away, and what was asked for. */
   clear(): void {
     this.statistics.cleared++;
@@ -293,6 +320,7 @@ export class Jit {
     const known = new Map<number, CodePage>();
     return {
       entry: offset,
+      leaves: (decoded) => this.#watched?.changedBy(decoded) ?? false,
       page: (number) => {
         const decoded = pages.get(number);
         if (!decoded) return null;

@@ -12,6 +12,8 @@ import { WATCHABLE_REGISTERS, WatchedRegisters } from './watchable.ts';
 interface HartProbesHost extends Pick<PlantsHost, 'records' | 'decode' | 'forgetRegions'> {
   /** The hart whose slice is being run, -1 for none. */
   running(): number;
+  /** Compiled code must not change these. */
+  watchRegisters(registers: WatchedRegisters): void;
   /** Forgets the host addresses of all harts. */
   dropFast(): void;
   readonly ramPages: number;
@@ -85,6 +87,7 @@ export class HartProbes {
     this.#calls = probes.calls ?? false;
     const watched = registers.map(({ hart, name }) => ({ hart, name, base: this.#cpu.base(hart) }));
     this.#registers = new WatchedRegisters(this.#memory, watched);
+    if (this.#registers.any) this.#host.watchRegisters(this.#registers);
     this.plants.set(execute, executePhysical, this.#host.ramPages);
   }
 

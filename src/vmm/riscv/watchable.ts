@@ -1,5 +1,6 @@
 /** Registers whose changes a probe can report: those that are kept as words of a hart's state, under their usual names. */
 import { PROBE_ENTRY_BYTES, PROBE_WORDS_BASE } from '../layout.ts';
+import type { Decoded } from './decoder.ts';
 import { F_NAMES, X_NAMES } from './disassembler.ts';
 import { H, MSTATUS } from './hart.ts';
 import { SSTATUS_MASK } from './runtime.ts';
@@ -40,23 +41,42 @@ const WATCHABLE: ReadonlyMap<string, Watchable> = new Map([
   ['sie', words([H.mie, H.mideleg], (enabled, delegated) => enabled & delegated)],
 ]);
 
+/** Words that instructions change which calculate with fractions: the flags, and in the status that they have been used. */
+const CHANGED_BY_FLOATS: ReadonlySet<number> = new Set([H.fflags, H.frm, H.mstatus]);
+
 /** Names of all registers that can be watched. */
 export const WATCHABLE_REGISTERS: readonly string[] = [...WATCHABLE.keys()];
 
 /** Registers that are looked at now, and what they last were. */
 export class WatchedRegisters {
   readonly #view: DataView;
+  /** Of all their words in a hart's state. */
+  readonly #offsets: readonly number[];
   readonly #registers: { readonly hart: number; readonly name: string; readonly base: number; last: bigint }[] = [];
 
   /** `names` are of WATCHABLE_REGISTERS; `base` is the address of a hart's state. */
   constructor(memory: WebAssembly.Memory, registers: readonly { hart: number; name: string; base: number }[]) {
     this.#view = new DataView(memory.buffer);
     this.#registers = registers.map((register) => ({ ...register, last: 0n }));
+    const offsets = registers.flatMap(({ name }) => WATCHABLE.get(name)!.words.map(({ offset }) => offset));
+    this.#offsets = [...new Set(offsets)].sort((a, b) => a - b);
     this.restart();
   }
 
   get any(): boolean {
     return this.#registers.length > 0;
+  }
+
+  /** Whether an instruction that compiled code may hold can change one of them. What regions do not hold, such as CSR instructions, is not asked about. */
+  changedBy({ instruction: { uses }, rd }: Decoded): boolean {
+    const isFloat = uses.fd || uses.fs1 || uses.fs2 || uses.fs3;
+    const written = uses.fd ? H.f + 8 * rd : uses.rd ? H.x + 8 * rd : -1;
+    return this.#offsets.some((offset) => offset === written || (isFloat && CHANGED_BY_FLOATS.has(offset)));
+  }
+
+  /** Tells sets of registers apart by what `changedBy` says for them. */
+  get key(): string {
+    return this.#offsets.join(' ');
   }
 
   /** What the registers hold now is what they were. */
