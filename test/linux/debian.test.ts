@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../../scripts/process.ts';
+import { Random } from '../../src/base/random.ts';
 import { guestFiles } from '../../src/cli/guest-files.ts';
 import { linuxMachine } from '../../src/cli/hart-view.ts';
 import {
   currentTasks,
+  type Found,
   filesOf,
   GuestSymbols,
   Kernel,
@@ -17,6 +19,7 @@ import {
   mountsOf,
   recordText,
   stackOf,
+  taskOf,
   tasksOf,
 } from '../../src/linux/index.ts';
 import { inMemory } from '../../src/symbols/index.ts';
@@ -238,6 +241,56 @@ test('what the kernel says of itself is what is read from outside', async (t) =>
       watched.timeline.seek(machine.position + 1 + (n % 7));
     }
     assert.ok(seen.has('U false') && seen.has('S false'), [...seen].join());
+  });
+
+  await t.test('whatever memory holds: an answer, and soon', (sub) => {
+    const seed = 20261123;
+    sub.diagnostic(`seed ${seed}`);
+    const random = new Random(seed);
+    watched.timeline.seek(part('files').end);
+    const machine = linuxMachine(watched.timeline.machine);
+    const [init] = whole(tasksOf(new Kernel(watched.image, machine)));
+    const questions: ((kernel: Kernel) => Found<unknown>)[] = [
+      tasksOf,
+      logOf,
+      modulesOf,
+      mountsOf,
+      (kernel) => mappingsOf(kernel, taskOf(kernel, init.pid)),
+      (kernel) => filesOf(kernel, taskOf(kernel, init.pid)),
+    ];
+    /** Memory whose reading with a number is garbled; counts readings. */
+    const garbling = (which: number) => {
+      const reading = { count: 0, machine };
+      const memory = (satp: bigint) => ({
+        read: (address: bigint, length: number) => {
+          const bytes = machine.memory(satp).read(address, length);
+          if (reading.count++ !== which || !bytes) return bytes;
+          if (random.below(8) === 0) return null;
+          const garbled = Uint8Array.from(bytes);
+          for (let n = 0; n <= random.below(8); n++) garbled[random.below(length)] ^= 1 << random.below(8);
+          return garbled;
+        },
+      });
+      reading.machine = { ...machine, memory };
+      return reading;
+    };
+    let problems = 0;
+    for (const [i, ask] of questions.entries()) {
+      const plain = garbling(-1);
+      const expected = whole(ask(new Kernel(watched.image, plain.machine))).length;
+      for (let n = 0; n < 25; n++) {
+        const { machine: garbled } = garbling(random.below(plain.count));
+        try {
+          const { items, problem } = ask(new Kernel(watched.image, garbled));
+          assert.ok(items.length <= Math.max(2 * expected, expected + 200), `question ${i}: ${items.length} answers`);
+          if (problem !== null) problems++;
+        } catch (error) {
+          assert.equal((error as Error).name, 'Unavailable', (error as Error).stack);
+          problems++;
+        }
+      }
+    }
+    assert.ok(problems > 10, `${problems} problems`);
   });
 
   await t.test('before the kernel is up, it says so', () => {
