@@ -2,9 +2,10 @@
 import { randomInt } from 'node:crypto';
 import { UserError } from '../base/assert.ts';
 import { Chaos } from '../recorder/chaos.ts';
+import { canResumeAt } from '../recorder/policy.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
 import { Replayer } from '../replay/replayer.ts';
-import type { TraceHeader, TraceReader } from '../trace/index.ts';
+import { type CheckpointInfo, copyPast, type TraceHeader, type TraceReader } from '../trace/index.ts';
 import { startWriterThread, TraceWriter } from '../trace/writer.ts';
 import type { InputSource } from '../vmm/inputs.ts';
 import { parseWhole } from './arguments.ts';
@@ -61,11 +62,14 @@ export const branchCommand = command(
       () => writer,
       () => replayer.position,
     );
-    const replayer: Replayer = new Replayer(trace, 0, {
+    // What is before the last good place to go on from is copied; the rest is replayed, and recorded as it was.
+    const shared = lastShared(trace, at);
+    await copyPast(trace, writer, shared);
+    const replayer: Replayer = new Replayer(trace, shared.position, {
       heard: (input) => writer.input(replayer.position, input),
       source: live,
     });
-    const recorder = new Recorder(replayer.machine, writer);
+    const recorder = new Recorder(replayer.machine, writer, shared.index + 1);
     await replayTo(replayer, recorder, at);
     replayer.leave();
     console.error(
@@ -75,6 +79,12 @@ export const branchCommand = command(
     reportRun(await conduct({ machine: replayer.machine, recorder, console: device, clock }, args, plan));
   },
 );
+
+/** The last checkpoint before a position from which a recording can go on. The end's own holds what is due there, too: a machine that lives on comes to it. */
+function lastShared({ checkpoints, replayableTo }: TraceReader, at: number): CheckpointInfo {
+  const fits = ({ position }: CheckpointInfo) => position <= at && position < replayableTo && canResumeAt(position);
+  return checkpoints.findLast(fits) ?? checkpoints[0];
+}
 
 /** Steps between two turns of the event loop, which the writer's thread needs to say that it has failed. */
 const SPELL_STEPS = 2 ** 24;

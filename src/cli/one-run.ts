@@ -168,6 +168,7 @@ export async function conduct(
   { unattended, debug, path }: RunHow & { readonly path?: string | undefined } = {},
 ): Promise<Outcome> {
   const meter = new SpeedMeter(performance.now());
+  const begin = machine.position;
   const status = (): Status => ({
     position: machine.position,
     guestTimeNs: machine.clock.now(),
@@ -210,7 +211,10 @@ export async function conduct(
   }
   const closed = recorder ? await recorder.finish(end.reason, end.exitCode) : null;
   terminal.release();
-  const last = { ...status(), stepsPerSecond: Math.round((machine.position * 1000) / Math.max(1, session.busyMs)) };
+  const last = {
+    ...status(),
+    stepsPerSecond: Math.round(((machine.position - begin) * 1000) / Math.max(1, session.busyMs)),
+  };
   const missed = closed?.failed ? null : whatWasMissed(end, session, args);
   return { end, last, closed, missed, failure: session.failure, terminal };
 }

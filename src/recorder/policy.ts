@@ -28,6 +28,11 @@ export function checkpointIsDue(stepsSince: number, pagesWritten: number): boole
 const WINDOW_STEPS = 2 ** 17;
 const KEPT = { interrupt: Number.POSITIVE_INFINITY, trap: 64, sbi: 16, timer: 1 } as const;
 
+/** Whether a recording may begin at a position as if it had gone on: nothing that decides remembers what was before. */
+export function canResumeAt(position: number): boolean {
+  return position % WINDOW_STEPS === 0;
+}
+
 /** Wants the first few entries of each kind in each window of positions. */
 export class JournalFilter {
   #window = -1;

@@ -13,13 +13,16 @@ export class Recorder {
   readonly #machine: Machine;
   readonly #writer: TraceWriter;
   readonly #journal = new JournalFilter();
-  #lastCheckpoint = 0;
-  checkpoints = 0;
+  #lastCheckpoint: number;
+  checkpoints: number;
 
-  constructor(machine: Machine, writer: TraceWriter) {
+  /** `resumed`: so many checkpoints are in the trace already, and the machine is as the last of them has it. */
+  constructor(machine: Machine, writer: TraceWriter, resumed = 0) {
     this.#machine = machine;
     this.#writer = writer;
-    this.checkpoint();
+    this.#lastCheckpoint = machine.position;
+    this.checkpoints = resumed;
+    if (resumed === 0) this.checkpoint();
   }
 
   /** The position up to which the machine may run before `atPosition` is to be called. */

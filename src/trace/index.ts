@@ -7,6 +7,7 @@ export type { PlacedChunk } from './encoder.ts';
 export { TraceWriteError } from './file.ts';
 export type { TimedInput } from './inputs.ts';
 export { JOURNAL_KINDS, type JournalEntry, type JournalKind } from './journal.ts';
+export { copyPast } from './past.ts';
 export { type CheckpointInfo, type ReaderOptions, TraceReader, type TraceStatistics } from './reader.ts';
 export { type Repair, repair } from './repair.ts';
 export type { EndReason, MachineDescription, Mark, TraceEnd, TraceHeader } from './schema.ts';

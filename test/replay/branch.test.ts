@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ConsoleLog } from '../../src/replay/console-log.ts';
 import { diff } from '../../src/replay/diff.ts';
-import { verify } from '../../src/replay/verify.ts';
+import { Timeline } from '../../src/replay/timeline.ts';
+import { digestOf, verify } from '../../src/replay/verify.ts';
 import { TraceReader } from '../../src/trace/index.ts';
 import { chronovisor, scratch } from '../support/guests.ts';
 import { embeddedGuest, record } from '../support/recording.ts';
@@ -15,7 +16,7 @@ test('a branch is the recording up to its position, and then another', async (t)
   const path = join(folder, 'trunk');
   const disk = join(folder, 'disk.img');
   writeFileSync(disk, Buffer.alloc(256 * 1024, 'chronovisor '));
-  await record(embeddedGuest(7), path, { strideMax: 100_000 });
+  await record(embeddedGuest(7), path, { strideMax: 100_000, strideUnit: 2 ** 17 });
   const trunk = TraceReader.open(path);
   // Before the third prompt is shown: the script of the branch answers it.
   const at = new ConsoleLog(trunk).find('\n> ', 0, trunk.replayableTo)[2].position - 1000;
@@ -37,8 +38,27 @@ test('a branch is the recording up to its position, and then another', async (t)
   assert.ok(fresh.header.notes.some(([key, note]) => key === 'branch' && note.includes(String(at))));
   const { position } = diff(trunk, fresh);
   assert.ok(position !== null && position > at, `they part at ${position}, after ${at}`);
-  const early = (trace: TraceReader) => [...trace.inputs(0, at)];
+  const early = (trace: TraceReader) => ({
+    inputs: [...trace.inputs(0, at)],
+    journal: [...trace.journal(0, at)],
+    console: Buffer.concat([...trace.consoleOutput(0, at)].map(({ bytes }) => bytes)).toString(),
+  });
   assert.deepEqual(early(fresh), early(trunk));
+  // Copied, not recorded again: the recorder's own would lie elsewhere.
+  const shared = trunk.checkpoints.filter(({ position }) => position <= at);
+  assert.ok(shared.length > 2, `${shared.length} checkpoints before ${at}`);
+  shared.forEach(({ position, digest }, i) => {
+    assert.deepEqual([fresh.checkpoints[i].position, fresh.checkpoints[i].digest], [position, digest]);
+  });
+  const timelines = [trunk, fresh].map((trace) => new Timeline(trace));
+  for (const { position } of shared.slice(1)) {
+    // From the checkpoint before, a step short of this one.
+    const states = timelines.map((timeline) => {
+      timeline.seek(position - 1);
+      return digestOf(timeline.machine);
+    });
+    assert.deepEqual(states[0], states[1]);
+  }
   assert.match(
     Buffer.from(new ConsoleLog(fresh).before(fresh.replayableTo, 1000)).toString(),
     /chronovisor .*branched/s,

@@ -129,14 +129,20 @@ export class StrideRecorder extends Recorder {
   readonly #random: Random;
   readonly #strideMax: number;
   readonly #machine: Machine;
-  #next: number;
+  readonly #unit: number;
+  #next = 0;
 
-  constructor(machine: Machine, writer: TraceWriter, random: Random, strideMax: number) {
+  constructor(machine: Machine, writer: TraceWriter, random: Random, strideMax: number, unit: number) {
     super(machine, writer);
     this.#machine = machine;
     this.#random = random;
     this.#strideMax = strideMax;
-    this.#next = 1 + random.below(strideMax);
+    this.#unit = unit;
+    this.#advance();
+  }
+
+  #advance(): void {
+    this.#next = Math.ceil((this.#next + 1 + this.#random.below(this.#strideMax)) / this.#unit) * this.#unit;
   }
 
   override get nextStop(): number {
@@ -144,7 +150,7 @@ export class StrideRecorder extends Recorder {
   }
   override atStop(): void {
     if (this.#machine.position !== this.#next) return;
-    this.#next += 1 + this.#random.below(this.#strideMax);
+    this.#advance();
     this.checkpoint();
   }
 }
@@ -152,6 +158,8 @@ export class StrideRecorder extends Recorder {
 export interface RecordOptions {
   /** Checkpoints at random distances below this many steps, instead of by policy. */
   readonly strideMax?: number;
+  /** And at multiples of this, where it is given. */
+  readonly strideUnit?: number;
   readonly clock?: 'virtual' | 'host';
   readonly interactive?: boolean;
   /** Longest slice in steps; asked for as the recording goes on. */
@@ -184,7 +192,7 @@ export async function record(guest: Guest, path: string, options: RecordOptions 
   const description = { ...guest.description, clockMode: clock };
   writer = new TraceWriter(path, { productVersion: 'test', createdMs: 0, machine: description, notes: [] });
   const recorder = options.strideMax
-    ? new StrideRecorder(machine, writer, new Random(guest.seed), options.strideMax)
+    ? new StrideRecorder(machine, writer, new Random(guest.seed), options.strideMax, options.strideUnit ?? 1)
     : new Recorder(machine, writer);
   const { debug, ...others } = options;
   const lend = async (session: Session): Promise<SessionEnd | null> => {
@@ -198,7 +206,7 @@ export async function record(guest: Guest, path: string, options: RecordOptions 
   return { end, output, position: machine.position };
 }
 
-type RunOptions = Omit<RecordOptions, 'strideMax' | 'debug'> &
+type RunOptions = Omit<RecordOptions, 'strideMax' | 'strideUnit' | 'debug'> &
   Pick<Partial<SessionOptions>, 'recorder' | 'maxSteps'> & {
     readonly lend?: (session: Session) => Promise<SessionEnd | null>;
   };
