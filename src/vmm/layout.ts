@@ -85,12 +85,10 @@ export const DECODED_BASE = DECODED_TABLE_BASE + (RAM_BYTES_MAX / PAGE_BYTES) * 
 /** A decoded page: a record for each of 2048 halfwords, and four more (see riscv/decoder.ts). */
 export const RECORD_BYTES = 16;
 export const RECORDS_PER_PAGE = PAGE_BYTES / 2;
-/**
- * Behind the records: a word for each halfword where compiled code may begin (positive: the region's place in the table; else minus
- * the times that a jump came there), and one that tells whether the page has regions.
- */
-export const ENTRIES_OFFSET = (RECORDS_PER_PAGE + 4) * RECORD_BYTES;
-export const HAS_REGIONS_OFFSET = ENTRIES_OFFSET + RECORDS_PER_PAGE * 4;
+/** In a record, i16: where compiled code begins its place in the table; else minus the times that a jump came there. */
+export const ENTRY_OFFSET = 2;
+/** Behind the records, i32: whether the page has regions. */
+export const HAS_REGIONS_OFFSET = (RECORDS_PER_PAGE + 4) * RECORD_BYTES;
 /** How often a store to its code has thrown the page's regions away. */
 export const INVALIDATIONS_OFFSET = HAS_REGIONS_OFFSET + 4;
 /** Stores that the page may still take beside its code before it is taken for data (see cpu.ts). */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
-import { DECODED_TABLE_BASE, ENTRIES_OFFSET, PAGE_BYTES } from '../../src/vmm/layout.ts';
+import { DECODED_TABLE_BASE, ENTRY_OFFSET, PAGE_BYTES } from '../../src/vmm/layout.ts';
 import type { ExitReason } from '../../src/vmm/riscv/region.ts';
 import { assemble } from './support/assembly.ts';
 import { bareMachine, type MachineOptions } from './support/batch.ts';
@@ -99,14 +99,14 @@ test('a place that is never compiled may be come to as often as one likes', () =
   machine.run(100);
   const view = new DataView(machine.pages.read(0)!.buffer);
   const loop = 4;
-  const entry = view.getInt32(DECODED_TABLE_BASE, true) + ENTRIES_OFFSET + 2 * loop;
-  // As after two thousand million rounds.
-  for (let rounds = -view.getInt32(entry, true); rounds < 2 ** 31; rounds += 2 ** 28) {
-    const before = view.getInt32(entry, true);
+  const entry = view.getInt32(DECODED_TABLE_BASE, true) + 8 * loop + ENTRY_OFFSET;
+  // As after tens of thousands of rounds.
+  for (let rounds = -view.getInt16(entry, true); rounds < 2 ** 15; rounds += 2 ** 12) {
+    const before = view.getInt16(entry, true);
     machine.run(machine.position + 300);
-    const counted = before - view.getInt32(entry, true);
+    const counted = before - view.getInt16(entry, true);
     assert.ok(counted === 0 || counted === 100, `${counted} of 100 rounds were counted`);
-    if (counted > 0) view.setInt32(entry, Math.max(before - 2 ** 28, -(2 ** 31)), true);
+    if (counted > 0) view.setInt16(entry, Math.max(before - 2 ** 12, -(2 ** 15)), true);
   }
   machine.run(machine.position + 300);
   assert.equal(machine.cpu.x(0, 10), BigInt(Math.floor((machine.position - 1) / 3)));

@@ -479,10 +479,11 @@ export class RiscvCpu implements Processor {
     const words = this.#allWords;
     for (let half = 0; half < RECORDS_PER_PAGE; half++) {
       const word = (records + half * RECORD_BYTES) / 4;
-      if (words[word] === 0) continue;
+      if ((words[word] & 0xff) === HANDLER.undecoded) continue;
       words.fill(0, SCRATCH_RECORD / 4, (SCRATCH_RECORD + RECORD_BYTES) / 4);
       this.#decodeInto(SCRATCH_RECORD, page, half);
-      for (let i = 0; i < RECORD_BYTES / 4; i++) if (words[word + i] !== words[SCRATCH_RECORD / 4 + i]) return false;
+      if ((words[word] & 0xffff) !== words[SCRATCH_RECORD / 4]) return false;
+      for (let i = 1; i < RECORD_BYTES / 4; i++) if (words[word + i] !== words[SCRATCH_RECORD / 4 + i]) return false;
     }
     return true;
   }
@@ -517,7 +518,7 @@ export class RiscvCpu implements Processor {
       this.#probes.plants.decoded(record, page, half);
       record += halves * RECORD_BYTES;
       half += halves;
-      if (!goesOn || half >= RECORDS_PER_PAGE || this.#allWords[record / 4] !== 0) return;
+      if (!goesOn || half >= RECORDS_PER_PAGE || (this.#allWords[record / 4] & 0xff) !== HANDLER.undecoded) return;
     }
   }
 
@@ -529,8 +530,8 @@ export class RiscvCpu implements Processor {
       return writeRecord(this.#allWords, record, low | (this.#halfword(page, half + 1) << 16));
     }
     this.#view.setInt32(record + 8, low, true);
-    this.#view.setUint16(record + 2, RECORD_BYTES * 2, true);
-    this.#view.setUint16(record, HANDLER.straddle, true);
+    this.#view.setUint8(record + 1, RECORD_BYTES * 2);
+    this.#view.setUint8(record, HANDLER.straddle);
     return false;
   }
 

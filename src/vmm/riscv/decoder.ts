@@ -3,12 +3,12 @@
  *
  * A decoded page has a 16-byte record for each halfword of the page, made when it is first executed:
  *
- *     0  u16  handler                    8  i32  immediate
- *     2  u16  bytes to the next record   12 u16  offset of rs2
- *     4  u16  offset of rd               14 u8   number of rs3
- *     6  u16  offset of rs1              15 u8   rounding mode
+ *     0  u8   handler                    6  u16  offset of rs1
+ *     1  u8   bytes to the next record   8  i32  immediate
+ *     2  i16  jumps to it (see jit.ts)   12 u16  offset of rs2
+ *     4  u16  offset of rd               14 u8   number of rs3, and at 15 the rounding mode
  *
- * Offsets are those of the register in the hart's state. After the page's records come four more: the end of the page; the
+ * Offsets are those of the register in the hart's state. A jump looks at one cache line only. After the page's records come four more: the end of the page; the
  * decoded form of an instruction that straddles the page's end, with the bits it was decoded from; and the end behind that.
  */
 import { assert } from '../../base/assert.ts';
@@ -58,6 +58,7 @@ export interface Decoded {
   readonly bits: number;
 }
 
+assert(HANDLER.first + INSTRUCTIONS.length <= 256, 'handlers are numbered by bytes');
 const byName = new Map(INSTRUCTIONS.map((instruction) => [instruction.name, instruction]));
 const indexOf = new Map(INSTRUCTIONS.map((instruction, i) => [instruction, i]));
 
@@ -163,7 +164,7 @@ function recordWords({ instruction, rd, rs1, rs2, rs3, rm, imm, length }: Decode
   const float = (n: number) => H.f + n * 8;
   const destination = uses.fd ? float(rd) : rd === 0 ? H.xSink : x(rd);
   return {
-    word0: (HANDLER.first + indexOf.get(instruction)!) | (((RECORD_BYTES * length) / 2) << 16),
+    word0: (HANDLER.first + indexOf.get(instruction)!) | (((RECORD_BYTES * length) / 2) << 8),
     word1: destination | ((uses.fs1 ? float(rs1) : x(rs1)) << 16),
     word2: imm,
     word3: (uses.fs2 ? float(rs2) : x(rs2)) | (rs3 << 16) | (rm << 24),
@@ -172,7 +173,7 @@ function recordWords({ instruction, rd, rs1, rs2, rs3, rm, imm, length }: Decode
 
 function illegalWords(bits: number): Omit<Meaning, 'decoded'> {
   const length = RECORD_BYTES * (instructionLength(bits) / 2);
-  return { word0: HANDLER.illegal | (length << 16), word1: 0, word2: 0, word3: 0 };
+  return { word0: HANDLER.illegal | (length << 8), word1: 0, word2: 0, word3: 0 };
 }
 
 /**
@@ -182,7 +183,7 @@ function illegalWords(bits: number): Omit<Meaning, 'decoded'> {
 export function writeRecord(memory: Int32Array, address: number, bits: number): boolean {
   const { decoded, word0, word1, word2, word3 } = meaningOf(bits);
   const word = address >>> 2;
-  memory[word] = word0;
+  memory[word] = (memory[word] & ~0xffff) | word0;
   memory[word + 1] = word1;
   memory[word + 2] = word2;
   memory[word + 3] = word3;
@@ -200,6 +201,6 @@ export function clearPage(memory: Uint8Array, view: DataView, address: number): 
 
 /** Makes the records of a page whose memory was never written. */
 export function endPage(view: DataView, address: number): void {
-  view.setUint16(address + EXTRA_RECORD.pageEnd * RECORD_BYTES, HANDLER.pageEnd, true);
-  view.setUint16(address + EXTRA_RECORD.straddledEnd * RECORD_BYTES, HANDLER.pageEnd, true);
+  view.setUint8(address + EXTRA_RECORD.pageEnd * RECORD_BYTES, HANDLER.pageEnd);
+  view.setUint8(address + EXTRA_RECORD.straddledEnd * RECORD_BYTES, HANDLER.pageEnd);
 }

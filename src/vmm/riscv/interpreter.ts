@@ -18,7 +18,7 @@ import {
 import type { Fn, Label, StoreKind } from '../codegen/fn.ts';
 import { type Func, ModuleBuilder } from '../codegen/module.ts';
 import { defineFloat, type FloatFns } from '../codegen/softfloat.ts';
-import { ENTRIES_OFFSET, G, PAGE_TABLE_BASE, RAM_BASE, RECORD_BYTES } from '../layout.ts';
+import { ENTRY_OFFSET, G, PAGE_TABLE_BASE, RAM_BASE, RECORD_BYTES } from '../layout.ts';
 import { EXTRA_RECORD, INSTRUCTIONS } from './decoder.ts';
 import type { Instruction } from './encoding.ts';
 import { FloatOperands } from './float-operands.ts';
@@ -82,11 +82,11 @@ class InterpreterSemantics extends FloatOperands implements Semantics {
   #keepRecord(): void {
     this.#kept = {
       destination: this.f.let(load('u16', this.#v.ip, 4)),
-      length: this.f.let(load('u16', this.#v.ip, 2)),
+      length: this.f.let(load('u8', this.#v.ip, 1)),
     };
   }
   #length(): Expr {
-    return this.#kept?.length ?? load('u16', this.#v.ip, 2);
+    return this.#kept?.length ?? load('u8', this.#v.ip, 1);
   }
 
   #register(field: number): Expr {
@@ -396,7 +396,7 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: L
               });
               f.set(budget, budget.sub(1));
               const s = new InterpreterSemantics(f, rt, float, v, { next, illegal, trap, goto });
-              f.switch(load('u16', ip), [
+              f.switch(load('u8', ip), [
                 () => undecoded(f, rt, v, next),
                 () => straddle(f, rt, v, next, trap),
                 () => {
@@ -432,8 +432,8 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: L
 function runRegion(f: Fn, rt: Runtime, regions: Signature, v: Locals, top: Label): void {
   const { hart, budget, records, target } = v;
   const offset = f.let(target.wrap().and(4094));
-  const word = f.let(records.add(offset.shl(1)));
-  const entry = f.let(load('i32', word, ENTRIES_OFFSET));
+  const record = f.let(records.add(offset.shl(3)));
+  const entry = f.let(load('s16', record, ENTRY_OFFSET));
   f.if(
     entry.gtS(0),
     () => {
@@ -450,10 +450,10 @@ function runRegion(f: Fn, rt: Runtime, regions: Signature, v: Locals, top: Label
       // Counted no farther than that: a long run would come around to where the count looks like a region.
       const hotAfter = f.let(load('i32', i32(0), G.hotAfter));
       f.if(entry.geS(hotAfter), () => {
-        f.store('i32', word, ENTRIES_OFFSET, entry.sub(1));
+        f.store('i16', record, ENTRY_OFFSET, entry.sub(1));
         f.if(entry.eq(hotAfter), () => {
           f.do(rt.host.hot, records, offset);
-          f.brIf(top, load('i32', word, ENTRIES_OFFSET).gtS(0));
+          f.brIf(top, load('s16', record, ENTRY_OFFSET).gtS(0));
         });
       });
     },
@@ -485,7 +485,7 @@ function straddle(f: Fn, rt: Runtime, v: Locals, next: Label, trap: Label): void
   f.if(
     load('i32', ip, bitsOffset - straddled)
       .ne(bits)
-      .or(load('u16', ip).eqz()),
+      .or(load('u8', ip).eqz()),
     () => {
       f.do(rt.host.decodeBits, ip, bits);
       f.store('i32', ip, bitsOffset - straddled, bits);

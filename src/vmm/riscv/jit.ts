@@ -1,10 +1,11 @@
 /** The compiler's keeper: compiles regions that have become hot, puts them into the table, and throws them away. */
+import { assert } from '../../base/assert.ts';
 import {
   COUNTED_EXITS,
   COUNTED_STEPS,
   COUNTERS_BASE,
   DECODED_TABLE_BASE,
-  ENTRIES_OFFSET,
+  ENTRY_OFFSET,
   EXIT_BYTES,
   EXITS_BASE,
   EXITS_KEPT,
@@ -28,6 +29,8 @@ const HOT_AFTER = 6000;
 const SLICES_WAITED_MAX = 8;
 /** Regions held at a time; V8 takes some twenty kilobytes for each, and no guest seen so far has had two thousand. When they are used up, all are thrown away. */
 const REGIONS_MAX = 10_000;
+/** Jumps to a place are counted in 16 bits, which have room for the places of regions as well; the last count means that it was asked for. */
+const COUNT_MAX = 2 ** 15 - 1;
 
 /** Watches come and go while a search moves about: compiling everything anew would cost more than what they slow down meanwhile. */
 const UNWATCHED_STEPS = 2 ** 26;
@@ -130,6 +133,7 @@ export class Jit {
 
   /** Jumps to a place before it is compiled; Infinity compiles nothing. The results of a run do not depend on it. */
   set hotAfter(jumps: number) {
+    assert(jumps <= COUNT_MAX || jumps === Number.POSITIVE_INFINITY, `jumps are counted up to ${COUNT_MAX}`);
     this.#view.setInt32(G.hotAfter, Number.isFinite(jumps) ? -jumps : 1, true);
     this.#frequentAfter = Math.floor(jumps / FREQUENT_PART);
     // Who wants all code compiled wants it before it runs.
@@ -224,10 +228,10 @@ export class Jit {
     this.statistics.modules++;
     const instance = new WebAssembly.Instance(module, { host });
     planned.forEach(({ offset, blocks, pages }, i) => {
-      const entry = pages.get(0)!.records + ENTRIES_OFFSET + offset * 2;
+      const entry = recordOf(pages.get(0)!.records, offset) + ENTRY_OFFSET;
       if (!blocks.every((block) => this.#holds(block, pages.get(pageOf(block.start))!))) {
         // It may be asked for again.
-        this.#view.setInt32(entry, 0, true);
+        this.#view.setInt16(entry, 0, true);
         this.statistics.outdated++;
         return;
       }
@@ -237,13 +241,13 @@ export class Jit {
         for (const { offset: at, decoded } of instructions) {
           // What the region was made of has records from now on: a store there throws it away.
           const record = recordOf(records, at & (PAGE_BYTES - 1));
-          if (this.#view.getUint16(record, true) === HANDLER.undecoded) writeRecord(this.#words, record, decoded.bits);
+          if (this.#view.getUint8(record) === HANDLER.undecoded) writeRecord(this.#words, record, decoded.bits);
         }
       }
       for (const { records } of pages.values()) this.#belongsTo(records, place);
       this.table.set(place, instance.exports[`r${i}`]);
       this.#entries[place] = entry;
-      this.#view.setInt32(entry, place, true);
+      this.#view.setInt16(entry, place, true);
       this.compiled++;
       this.statistics.blocks += blocks.length;
       for (const { instructions } of blocks) this.statistics.instructions += instructions.length;
@@ -273,7 +277,7 @@ export class Jit {
   /** Throws away the regions that a decoded page has a part in. */
   drop(records: number): void {
     for (const place of this.#regions.get(records) ?? []) {
-      if (this.#view.getInt32(this.#entries[place], true) === place) this.#view.setInt32(this.#entries[place], 0, true);
+      if (this.#view.getInt16(this.#entries[place], true) === place) this.#view.setInt16(this.#entries[place], 0, true);
     }
     this.#regions.delete(records);
     this.#view.setInt32(records + HAS_REGIONS_OFFSET, 0, true);
@@ -336,10 +340,10 @@ export class Jit {
     const host = view.getUint32(PAGE_TABLE_BASE + page * 4, true);
     return {
       read: (offset) => view.getUint16(host + offset, true),
-      executed: (offset) => view.getUint16(recordOf(records, offset), true) !== HANDLER.undecoded,
+      executed: (offset) => view.getUint8(recordOf(records, offset)) !== HANDLER.undecoded,
       stops: (offset) => this.#stops(page, offset),
       frequent: (offset) => {
-        const entered = view.getInt32(records + ENTRIES_OFFSET + offset * 2, true);
+        const entered = view.getInt16(recordOf(records, offset) + ENTRY_OFFSET, true);
         return entered > 0 || -entered >= this.#frequentAfter;
       },
     };

@@ -179,7 +179,7 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
       f.set(first, records.add(first.mul(RECORD_BYTES)));
       f.set(last, records.add(last.mul(RECORD_BYTES)));
       f.loop((again) => {
-        f.set(decoded, decoded.or(load('i32', last)));
+        f.set(decoded, decoded.or(load('u8', last)));
         f.store('i32', last, 0, 0);
         f.set(last, last.sub(RECORD_BYTES));
         f.brIf(again, last.geU(first));

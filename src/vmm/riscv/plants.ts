@@ -111,12 +111,12 @@ export class Plants {
     const place = PLANTS_BASE + number * PLANT_BYTES;
     this.#bytes.fill(0, place, place + PLANT_BYTES);
     this.#host.decode(place, page, half);
-    const end = (extra: number) => this.#view.setUint16(place + extra * RECORD_BYTES, HANDLER.pageEnd, true);
+    const end = (extra: number) => this.#view.setUint8(place + extra * RECORD_BYTES, HANDLER.pageEnd);
     end(EXTRAS.end);
     end(EXTRAS.straddledEnd);
     // Behind an instruction that straddles the page's end, its whole form is decoded in the third place (see interpreter.ts).
-    if (this.#view.getUint16(place, true) !== HANDLER.straddle) end(EXTRAS.wideEnd);
-    this.#view.setUint16(record, HANDLER.probe, true);
+    if (this.#view.getUint8(place) !== HANDLER.straddle) end(EXTRAS.wideEnd);
+    this.#view.setUint8(record, HANDLER.probe);
     this.#view.setInt32(record + 8, place, true);
   }
 
@@ -173,7 +173,7 @@ export class Plants {
   #decodeAnew({ page, half }: Plant): void {
     const records = this.#host.records(page);
     if (records === 0) return;
-    this.#view.setInt32(records + half * RECORD_BYTES, 0, true);
+    this.#view.setUint8(records + half * RECORD_BYTES, HANDLER.undecoded);
     this.#host.forgetRegions(page);
   }
 }
