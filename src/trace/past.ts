@@ -16,10 +16,10 @@ interface Stream<T> {
 }
 
 function stream<T>(events: Iterator<T>, write: (event: T) => void): Stream<T> {
-  return { events, write, next: valueOf(events.next()), written: 0 };
+  return { events, write, next: given(events.next()), written: 0 };
 }
 
-const valueOf = <T>({ value, done }: IteratorResult<T>) => (done ? undefined : value);
+const given = <T>({ value, done }: IteratorResult<T>) => (done ? undefined : value);
 
 /**
  * Writes all that a trace has up to one of its checkpoints: what came before, and the checkpoints themselves. The writer has nothing yet. Errors: a
@@ -58,7 +58,7 @@ function pending<T extends { position: number }>(from: Stream<T>, before: number
   const write = () => {
     from.write(next);
     from.written++;
-    from.next = valueOf(from.events.next());
+    from.next = given(from.events.next());
   };
   return { position: next.position, write };
 }
