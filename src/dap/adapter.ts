@@ -26,7 +26,7 @@ import {
 } from './points.ts';
 import { progressOf } from './progress.ts';
 import type { Answer, Host, Tell } from './protocol.ts';
-import { type Arrival, run, type StepKind, step, stepOut, type Traveller } from './travel.ts';
+import { type Arrival, hartOfTurn, run, type StepKind, step, stepOut, type Traveller } from './travel.ts';
 import { watchedBy } from './variables.ts';
 import { viewRequests } from './views.ts';
 
@@ -139,6 +139,11 @@ export class Adapter {
     if (isTaskThread(hart)) throw new UserError('this task waits: only what a hart runs can move');
     if (hart >= harts.length) throw new UserError(`there is no thread ${hart + 1}`);
     return hart;
+  }
+
+  /** Whose step is asked for; null for the machine's: that of whichever hart has the turn. */
+  #stepping(args: Arguments): number | null {
+    return args.flag('wholeMachine') ? null : this.#hart(args);
   }
 
   /** A hart, or a task of Linux. */
@@ -383,14 +388,17 @@ export class Adapter {
 
   #step(args: Arguments, how: Pick<StepKind, 'direction' | 'over'>, task: Task): undefined {
     const granularity = args.choice('granularity', ['statement', 'line', 'instruction'], 'line');
-    const hart = this.#hart(args);
-    this.#move(task, { title: 'Stepping', reason: 'step', hart }, (t) => step(t, { ...how, hart, granularity }));
+    const asked = this.#stepping(args);
+    this.#move(task, { title: 'Stepping', reason: 'step', hart: asked }, async (t) => {
+      const hart = asked ?? (await hartOfTurn(t, how.direction));
+      return step(t, { ...how, hart, granularity });
+    });
   }
 
   #out(args: Arguments, direction: Direction, task: Task): undefined {
-    const hart = this.#hart(args);
-    this.#move(task, { title: 'Stepping out', reason: 'step', hart }, async (traveller) => {
-      const arrival = await stepOut(traveller, direction, hart);
+    const asked = this.#stepping(args);
+    this.#move(task, { title: 'Stepping out', reason: 'step', hart: asked }, async (traveller) => {
+      const arrival = await stepOut(traveller, direction, asked ?? (await hartOfTurn(traveller, direction)));
       if (arrival) return arrival;
       this.#tell('output', { category: 'important', output: 'the outermost frame has no caller\n' });
       return { event: await traveller.session.where(), breakpoints: [] };

@@ -74,6 +74,14 @@ async function judged({ session, symbols, judge }: Traveller, { hits }: StopEven
   return own.length === 0 ? [] : judge(own, await Moment.of(session, symbols));
 }
 
+/** The hart that takes the machine's next step, or has taken its last one. */
+export async function hartOfTurn({ session, control }: Traveller, direction: Direction): Promise<number> {
+  const { position } = await session.where();
+  const { hart } = await session.step({ direction, hart: 'machine', intoInterrupts: true, stops: false, ...control });
+  await session.seek(position, control);
+  return hart;
+}
+
 export interface StepKind {
   readonly direction: Direction;
   readonly hart: number;

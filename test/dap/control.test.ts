@@ -64,6 +64,31 @@ test('whoever goes while it runs leaves nothing behind', async (t) => {
   assert.match(await client.ask('threads'), /no trace is open/);
 });
 
+test('a step of the whole machine is that of the hart whose turn it is', async (t) => {
+  const client = await Client.open(t, { stopAt: 'end' });
+  await client.move('configurationDone');
+  const random = new Random(3);
+  const granularity = 'instruction';
+  const stepped = new Set<number>();
+  for (let n = 0; n < 20; n++) {
+    const from = 300_000 + random.below(1_000_000);
+    await client.move('chronovisor/seek', { position: from });
+    const { threadId } = await client.move('stepIn', { wholeMachine: true, granularity });
+    const after = await client.position();
+    // An interrupt's handler counts as no time; everything else is one step.
+    assert.ok(after === from + 1 || after > from + 20, `from ${from} to ${after}`);
+    stepped.add(threadId);
+    const back = await client.move('stepBack', { wholeMachine: true, granularity });
+    assert.deepEqual([await client.position(), back.threadId], [from, threadId]);
+    await client.move('next', { wholeMachine: true });
+    const lines = await client.position();
+    await client.move('chronovisor/seek', { position: from });
+    await client.move('next', { threadId });
+    assert.equal(await client.position(), lines, `a line of thread ${threadId} from ${from}`);
+  }
+  assert.equal(stepped.size, 4);
+});
+
 test('breakpoints that do not count leave steps as they are', async (t) => {
   const seed = 5;
   const client = await Client.open(t, { stopAt: 'end' });

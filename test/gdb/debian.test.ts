@@ -8,6 +8,8 @@ import { needGuest } from '../support/guests.ts';
 import { Gdb, needGdb } from './gdb-client.ts';
 import { compareRegisters, position, type Served, seek, serve } from './support.ts';
 
+const MOVES = 200;
+
 interface Debugged extends Served {
   readonly gdb: Gdb;
 }
@@ -117,11 +119,12 @@ test('random walks come by nothing that a plain seek does not find', async (t) =
   await gdb.run('break *ksys_write');
   await gdb.run('break *__handle_mm_fault');
   const moves = [
-    ...['stepi', 'stepi 9', 'stepi 70', 'nexti', 'continue'],
+    ...['stepi', 'stepi 9', 'stepi 70', 'nexti', 'continue', 'step', 'next', 'finish'],
     ...['reverse-stepi', 'reverse-stepi 9', 'reverse-stepi 70', 'reverse-nexti', 'reverse-continue'],
+    ...['reverse-step', 'reverse-next', 'reverse-finish'],
   ];
   await seek(gdb, Math.floor(judge.end / 2));
-  for (let n = 0; n < 150; n++) {
+  for (let n = 0; n < MOVES; n++) {
     const move = random.pick(moves);
     if (random.below(20) === 0) await seek(gdb, random.below(judge.end));
     if (random.below(5) === 0) await gdb.run(`thread ${1 + random.below(2)}`);
