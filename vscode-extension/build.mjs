@@ -33,7 +33,7 @@ await build({
 
 // As deep as in the product's package, because it looks for its own files from there. Threads are started from files beside.
 // Pages run in a browser.
-const pages = ['trace'];
+const pages = ['trace', 'timeline', 'console', 'memory'];
 await build({
   ...common,
   entryPoints: pages.map((name) => at('src/webviews', `${name}.ts`)),

@@ -56,6 +56,7 @@ export interface Overview {
   readonly axis: 'position' | 'time';
   readonly from: number;
   readonly to: number;
+  readonly buckets: number;
   /** The last position of the trace, and its guest time in ns. */
   readonly end: number;
   readonly endNs: number;
@@ -117,7 +118,7 @@ export function overview(trace: TraceReader, clock: GuestClock, console: Console
     lanes.add('checkpoint', null, { position, text: `checkpoint, ${changedPages} pages changed` });
   }
   const samples = clock.samples(Math.min(first, end), Math.min(beyond, end), buckets);
-  return { axis, from, to, end, endNs, clock: samples, lanes: lanes.all() };
+  return { axis, from, to, buckets, end, endNs, clock: samples, lanes: lanes.all() };
 }
 
 interface Lane {

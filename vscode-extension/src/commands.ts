@@ -80,7 +80,7 @@ async function console(machine: Machine, expression: string): Promise<string> {
   return result;
 }
 
-const frameOf = ({ frameId }: Machine) => (frameId === undefined ? {} : { frameId });
+export const frameOf = ({ frameId }: Machine) => (frameId === undefined ? {} : { frameId });
 
 async function whoWrote(machine: Machine, context?: VariableContext): Promise<void> {
   const expression = await expressionOf(context, 'Who wrote');

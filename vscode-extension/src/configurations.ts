@@ -98,8 +98,18 @@ function inWorkspace(uri: vscode.Uri): string {
   return `\${workspaceFolder}/${vscode.workspace.asRelativePath(uri, false)}`;
 }
 
-export function openConfiguration(trace: string, name: string): vscode.DebugConfiguration {
-  return { type: TYPE, request: 'attach', name, trace, stopAt: 'panic' };
+export function openConfiguration(
+  trace: string,
+  name: string,
+  stopAt: string | number = 'panic',
+): vscode.DebugConfiguration {
+  return { type: TYPE, request: 'attach', name, trace, stopAt };
+}
+
+/** Debugs a trace without a configuration of the person's. */
+export async function debugTrace(path: string, stopAt?: number): Promise<void> {
+  const folder = vscode.workspace.getWorkspaceFolder(vscode.Uri.file(path)) ?? vscode.workspace.workspaceFolders?.[0];
+  await vscode.debug.startDebugging(folder, openConfiguration(path, `Open ${basename(path)}`, stopAt));
 }
 
 async function pickConfiguration(found: vscode.DebugConfiguration[]): Promise<vscode.DebugConfiguration | null> {

@@ -1,17 +1,26 @@
 /** Puts the parts of the extension together. */
-import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import { AdapterFactory } from './chronovisor.ts';
 import { registerCommands, reported } from './commands.ts';
-import { ConfigurationProvider, openConfiguration, pickFile, TYPE } from './configurations.ts';
+import { ConfigurationProvider, debugTrace, pickFile, TYPE } from './configurations.ts';
+import { ConsoleView } from './console-view.ts';
 import { debugDemo } from './demo.ts';
 import { Machines } from './machine.ts';
+import { MemoryView } from './memory-view.ts';
+import { Moments } from './moments.ts';
 import { statusBar } from './status.ts';
+import { TimelineView } from './timeline-view.ts';
 import { TraceEditor } from './trace-editor.ts';
+import { Traces } from './traces.ts';
 
 export function activate(context: vscode.ExtensionContext): void {
   const { commands, debug } = vscode;
   const machines = new Machines();
+  const moments = new Moments(context, machines);
+  new Traces(context, machines);
+  new TimelineView(context, machines, moments);
+  new ConsoleView(context, machines);
+  new MemoryView(context, machines);
   const configurations = new ConfigurationProvider(context);
   const { Dynamic } = vscode.DebugConfigurationProviderTriggerKind;
   const on = (name: string, action: (uri: vscode.Uri | undefined) => Promise<unknown>) =>
@@ -24,8 +33,11 @@ export function activate(context: vscode.ExtensionContext): void {
     debug.registerDebugConfigurationProvider(TYPE, configurations),
     debug.registerDebugConfigurationProvider(TYPE, configurations, Dynamic),
     TraceEditor.register(context),
-    on('openTrace', async () => debugTrace(await pickFile('Open Trace', TRACES))),
-    on('debugTrace', async (uri) => debugTrace((uri ?? activeTrace())?.fsPath)),
+    commands.registerCommand('chronovisor.goToPosition', (position: number) =>
+      reported(() => machines.current.request('chronovisor/seek', { position })),
+    ),
+    on('openTrace', () => debugPicked(pickFile('Open Trace', TRACES))),
+    on('debugTrace', (uri) => debugPicked((uri ?? activeTrace())?.fsPath)),
     on('demo', () => debugDemo(context)),
     commands.registerCommand('chronovisor.pickTrace', () => pickFile('Open Trace', TRACES)),
     commands.registerCommand('chronovisor.pickKernel', () => pickFile('Kernel', ANY)),
@@ -41,8 +53,7 @@ function activeTrace(): vscode.Uri | undefined {
   return input instanceof vscode.TabInputCustom && input.viewType === TraceEditor.viewType ? input.uri : undefined;
 }
 
-async function debugTrace(path: string | undefined): Promise<void> {
-  if (path === undefined) return;
-  const folder = vscode.workspace.getWorkspaceFolder(vscode.Uri.file(path)) ?? vscode.workspace.workspaceFolders?.[0];
-  await vscode.debug.startDebugging(folder, openConfiguration(path, `Open ${basename(path)}`));
+async function debugPicked(path: string | undefined | Promise<string | undefined>): Promise<void> {
+  const picked = await path;
+  if (picked !== undefined) await debugTrace(picked);
 }

@@ -1,14 +1,7 @@
 /** The machines that are being debugged: where each stands, told to whoever shows it. */
 import * as vscode from 'vscode';
 import { TYPE } from './configurations.ts';
-
-/** An event of the guest's past that a person can go to. */
-export interface Moment {
-  readonly position: number;
-  readonly timeNs: number | null;
-  readonly hart: number | null;
-  readonly text: string;
-}
+import type { Moment } from './messages.ts';
 
 /** What `chronovisor/when` answers. */
 interface When {
@@ -16,7 +9,9 @@ interface When {
   readonly end: number;
   readonly timeNs: number;
   readonly hart: number;
-  readonly live?: boolean;
+  /** Whether it goes on from its end. */
+  readonly live: boolean;
+  readonly trace: string;
 }
 
 /** Requests after which the machine moves until a `stopped` event. */
@@ -142,9 +137,16 @@ export class Machines implements vscode.Disposable {
 
   #tell(machine: Machine, event: string, body: NonNullable<Message['body']>): void {
     this.#told.fire({ machine, event, body });
+    if (event === 'chronovisor/position' && body.running) this.#lived(machine, body);
     if (event === 'stopped') void this.#stop(machine, body);
     if (event === 'initialized' && machine.hexadecimal)
       void machine.request('chronovisor/display', { hexadecimal: true });
+  }
+
+  /** A live machine has come so far. */
+  #lived(machine: Machine, { position, timeNs }: NonNullable<Message['body']>): void {
+    if (machine.when) machine.when = { ...machine.when, position, timeNs, end: position };
+    if (machine === this.#active) this.#changed.fire(machine);
   }
 
   async #stop(machine: Machine, body: NonNullable<Message['body']>): Promise<void> {

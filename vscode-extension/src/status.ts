@@ -16,7 +16,7 @@ export function statusBar(machines: Machines): vscode.Disposable {
       item.tooltip = 'Chronovisor';
       return item.show();
     }
-    const live = when.live === true && when.position === when.end;
+    const live = when.live && when.position === when.end;
     const place = running ? '$(loading~spin)' : live ? '$(circle-filled)' : '$(history)';
     item.text = `${place} ${count(when.position)} · ${seconds(when.timeNs)} · ${live ? 'live' : 'past'}`;
     const percent = when.end === 0 ? 100 : (100 * when.position) / when.end;
