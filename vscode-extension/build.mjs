@@ -2,6 +2,7 @@
  * Bundles the extension: its own code for VS Code's extension host, scripts for web views, and the whole command line of Chronovisor, of which the debug adapter is one
  * command. Beside them lie what they read: the product's wasm, the demo's guest and trace.
  */
+import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,7 +32,6 @@ await build({
   external: ['vscode'],
 });
 
-// As deep as in the product's package, because it looks for its own files from there. Threads are started from files beside.
 // Pages run in a browser.
 const pages = ['trace', 'timeline', 'console', 'memory'];
 await build({
@@ -42,12 +42,14 @@ await build({
   format: 'iife',
 });
 
-await bundleCommandLine(at('dist/src/cli'));
+// As deep as in the product's package, because it looks for its own files from there.
+const cli = at('dist/src/cli');
+await bundleCommandLine(cli);
 
-// The command line looks for the demo's guest in its package; the walkthrough's demo has sources and a trace, too.
+// The command line looks for the demo's guest in its package; the walkthrough's demo has sources, and a trace of a run that failed.
 mkdirSync(at('demo'), { recursive: true });
 cpSync(checkout('guests/embedded/kernel.elf'), at('guests/embedded/kernel.elf'));
 const isSource = (path) => !/\.\w+$/.test(path) || /\.(c|h|S|ld|md)$/.test(path);
 cpSync(checkout('guests/embedded'), at('demo/guests/embedded'), { recursive: true, filter: isSource });
-cpSync(checkout('traces/heisenbug-v2.trace'), at('demo/heisenbug.trace'));
+execFileSync(process.execPath, [join(cli, 'main.js'), 'demo', '-o', at('demo/heisenbug.trace'), '--force']);
 cpSync(checkout('LICENSE'), at('LICENSE'));

@@ -57,6 +57,8 @@ export interface Overview {
   readonly from: number;
   readonly to: number;
   readonly buckets: number;
+  /** Of the machine, whether they have events in the range or not. */
+  readonly harts: number;
   /** The last position of the trace, and its guest time in ns. */
   readonly end: number;
   readonly endNs: number;
@@ -118,7 +120,8 @@ export function overview(trace: TraceReader, clock: GuestClock, console: Console
     lanes.add('checkpoint', null, { position, text: `checkpoint, ${changedPages} pages changed` });
   }
   const samples = clock.samples(Math.min(first, end), Math.min(beyond, end), buckets);
-  return { axis, from, to, buckets, end, endNs, clock: samples, lanes: lanes.all() };
+  const { harts } = trace.header.machine;
+  return { axis, from, to, buckets, harts, end, endNs, clock: samples, lanes: lanes.all() };
 }
 
 interface Lane {

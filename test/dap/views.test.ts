@@ -22,7 +22,7 @@ test('the timeline names what happened where, and moves nothing', async (t) => {
   const client = await entered(t);
   const before = await client.position();
   const { lanes, end, clock, ...rest } = await client.ask('chronovisor/timeline', { itemsMax: 100 });
-  assert.deepEqual(rest, { axis: 'position', from: 0, to: end + 1, buckets: 500, endNs: clock.at(-1)[1] });
+  assert.deepEqual(rest, { axis: 'position', from: 0, to: end + 1, buckets: 500, harts: 4, endNs: clock.at(-1)[1] });
   const lane = (kind: string, hart: number | null): Body =>
     lanes.find((one: Body) => one.kind === kind && one.hart === hart);
   const interrupts = lane('interrupt', 0);

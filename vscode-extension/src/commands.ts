@@ -19,8 +19,8 @@ export function registerCommands(machines: Machines): vscode.Disposable {
       reported(async () => action(machines.current, context as never)),
     );
   return vscode.Disposable.from(
-    on('stepBackInto', (m) => m.request('chronovisor/stepBackInto', { threadId: m.thread })),
-    on('stepBackOut', (m) => m.request('chronovisor/stepBackOut', { threadId: m.thread })),
+    on('stepBackInto', (m) => m.request('chronovisor/stepBackInto', { threadId: m.threadId })),
+    on('stepBackOut', (m) => m.request('chronovisor/stepBackOut', { threadId: m.threadId })),
     on('runBackToCursor', (m, context?: LineContext) => runTo(m, 'back', context)),
     on('runForwardToCursor', (m, context?: LineContext) => runTo(m, 'forward', context)),
     on('previousChange', (m, context?: VariableContext) => change(m, 'back', context)),

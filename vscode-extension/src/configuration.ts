@@ -22,7 +22,7 @@ export interface Surroundings {
 }
 
 /** Fields with one path. */
-const PATHS = ['trace', 'kernel', 'initrd'] as const;
+const PATHS = ['trace', 'kernel', 'initrd', 'script', 'input'] as const;
 /** Values of `bios` that are no file. */
 const BUILT_IN = new Set(['builtin', 'none', '']);
 
@@ -46,7 +46,8 @@ export async function complete(given: Configuration, around: Surroundings): Prom
     ...Object.fromEntries(paths),
     ...bios,
     ...disks,
-    symbolFiles: symbolFiles.map(absolute),
+    // Without any, the adapter takes those of the kernel that it boots.
+    ...(symbolFiles.length > 0 || list('symbolFiles') ? { symbolFiles: symbolFiles.map(absolute) } : {}),
     sourceFolders: sourceFolders.map(absolute),
     sourceMap: Object.fromEntries(Object.entries(sourceMap).map(([from, to]) => [from, absolute(to)])),
   };
@@ -69,14 +70,26 @@ export function bestSymbols(kernel: string, files: readonly string[]): string | 
   return fitting[0] ?? null;
 }
 
+/** Bytes of a file that tell what it is. */
+export const HEAD_BYTES = 64;
+
 /** Whether the first bytes are those of an ELF file for RISC-V of 64 bits (ELF header: e_ident, e_machine 243). */
 export function isRiscvElf(head: Uint8Array): boolean {
-  const [machineLow, machineHigh] = [head[18], head[19]];
-  return (
-    head.length >= 20 &&
-    head[0] === 0x7f &&
-    String.fromCharCode(...head.subarray(1, 4)) === 'ELF' &&
-    head[4] === 2 &&
-    machineLow + machineHigh * 256 === 243
-  );
+  return head.length >= 20 && textAt(head, 0, 4) === '\x7fELF' && head[4] === 2 && head[18] + head[19] * 256 === 243;
+}
+
+const textAt = (bytes: Uint8Array, from: number, length: number) =>
+  String.fromCharCode(...bytes.subarray(from, from + length));
+
+/** Where firmware lies: a program that begins here needs none. */
+const FIRMWARE_BASE = 0x80000000n;
+/** ET_EXEC and ET_DYN: what can be run. */
+const RUNNABLE = [2, 3];
+
+/** What is said of a kernel in a configuration, by its first bytes; null if it is none: an ELF file that runs, or an `Image` of Linux (its header's second magic, at 56). */
+export function kernelOptions(head: Uint8Array): { readonly bios: 'builtin' | 'none' } | null {
+  if (head.length >= HEAD_BYTES && textAt(head, 56, 4) === 'RSC\x05') return { bios: 'builtin' };
+  if (!isRiscvElf(head) || !RUNNABLE.includes(head[16])) return null;
+  const entry = new DataView(head.buffer, head.byteOffset).getBigUint64(24, true);
+  return { bios: entry === FIRMWARE_BASE ? 'none' : 'builtin' };
 }

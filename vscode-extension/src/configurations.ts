@@ -3,7 +3,15 @@ import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import { readSummary } from './chronovisor.ts';
-import { bestSymbols, type Configuration, complete, isRiscvElf, symbolNames } from './configuration.ts';
+import {
+  bestSymbols,
+  type Configuration,
+  complete,
+  HEAD_BYTES,
+  isRiscvElf,
+  kernelOptions,
+  symbolNames,
+} from './configuration.ts';
 
 export const TYPE = 'chronovisor';
 /** Files that a search in the workspace looks at. */
@@ -50,14 +58,13 @@ export class ConfigurationProvider implements vscode.DebugConfigurationProvider 
       },
       findSymbols: () => this.#findSymbols(config),
     });
-    return { ...config, ...done };
+    const panel = settings.get('openTimeline', true) ? { internalConsoleOptions: 'neverOpen' } : {};
+    return { ...panel, ...config, ...done };
   }
 
+  /** Traces first, then kernels. */
   async #all(): Promise<vscode.DebugConfiguration[]> {
-    const traces = await vscode.workspace.findFiles('**/*.trace', ELSEWHERE, FOUND_MAX);
-    return traces
-      .map((uri) => openConfiguration(inWorkspace(uri), `Open ${basename(uri.fsPath)}`))
-      .sort((a, b) => a.name.localeCompare(b.name));
+    return [...(await findTraces()), ...(await findKernels())];
   }
 
   /** Debug information in the workspace that fits the kernel of a configuration by its name. */
@@ -71,24 +78,46 @@ export class ConfigurationProvider implements vscode.DebugConfigurationProvider 
     if (kernel === null) return [];
     const found = await vscode.workspace.findFiles(`**/{${symbolNames(kernel).join(',')}}`, ELSEWHERE, FOUND_MAX);
     const paths = found.map(({ fsPath }) => fsPath);
-    const elf = await Promise.all(paths.map(isElfFile));
+    const heads = await Promise.all(paths.map(headOf));
     const best = bestSymbols(
       kernel,
-      paths.filter((_, i) => elf[i]),
+      paths.filter((_, i) => isRiscvElf(heads[i])),
     );
     return best === null ? [] : [best];
   }
 }
 
-async function isElfFile(path: string): Promise<boolean> {
+async function headOf(path: string): Promise<Uint8Array> {
   const file = await open(path).catch(() => null);
-  if (!file) return false;
+  if (!file) return new Uint8Array();
   try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(20), 0, 20, 0);
-    return isRiscvElf(buffer.subarray(0, bytesRead));
+    const { buffer, bytesRead } = await file.read(new Uint8Array(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();
   }
+}
+
+const byName = (a: vscode.DebugConfiguration, b: vscode.DebugConfiguration) => a.name.localeCompare(b.name);
+
+async function findTraces(): Promise<vscode.DebugConfiguration[]> {
+  const traces = await vscode.workspace.findFiles('**/*.trace', ELSEWHERE, FOUND_MAX);
+  return traces.map((uri) => openConfiguration(inWorkspace(uri), `Open ${basename(uri.fsPath)}`)).sort(byName);
+}
+
+/** Files of the workspace that boot. */
+export async function findKernels(): Promise<vscode.DebugConfiguration[]> {
+  const found = await vscode.workspace.findFiles('**/{Image,kernel,vmlinux,*.elf}', ELSEWHERE, FOUND_MAX);
+  const all = await Promise.all(found.map((uri) => recordConfiguration(uri)));
+  return all.filter((config) => config !== null).sort(byName);
+}
+
+/** Records a kernel; null for a file that is none. */
+export async function recordConfiguration(uri: vscode.Uri): Promise<vscode.DebugConfiguration | null> {
+  const options = kernelOptions(await headOf(uri.fsPath));
+  if (!options) return null;
+  const name = `Record ${basename(uri.fsPath)}`;
+  return { type: TYPE, request: 'launch', name, kernel: inWorkspace(uri), ...options, stopAt: 'panic' };
 }
 
 /** A path as launch.json should have it. */

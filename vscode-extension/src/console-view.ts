@@ -8,7 +8,7 @@ const BYTES_MAX = 2 ** 18;
 
 export class ConsoleView extends View {
   constructor(context: vscode.ExtensionContext, machines: Machines) {
-    super(context, machines, 'console');
+    super(context, machines, 'console', 'Console');
     context.subscriptions.push(
       machines.onDidTell(({ machine, event, body }) => {
         if (event === 'chronovisor/console' && machine === machines.active)

@@ -8,6 +8,7 @@ import { debugDemo } from './demo.ts';
 import { Machines } from './machine.ts';
 import { MemoryView } from './memory-view.ts';
 import { Moments } from './moments.ts';
+import { hunt, recordKernel } from './record.ts';
 import { statusBar } from './status.ts';
 import { TimelineView } from './timeline-view.ts';
 import { TraceEditor } from './trace-editor.ts';
@@ -38,6 +39,8 @@ export function activate(context: vscode.ExtensionContext): void {
     ),
     on('openTrace', () => debugPicked(pickFile('Open Trace', TRACES))),
     on('debugTrace', (uri) => debugPicked((uri ?? activeTrace())?.fsPath)),
+    on('recordKernel', (uri) => recordKernel(uri)),
+    on('hunt', () => hunt(context)),
     on('demo', () => debugDemo(context)),
     commands.registerCommand('chronovisor.pickTrace', () => pickFile('Open Trace', TRACES)),
     commands.registerCommand('chronovisor.pickKernel', () => pickFile('Kernel', ANY)),

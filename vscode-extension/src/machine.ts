@@ -36,7 +36,7 @@ export class Machine {
   readonly session: vscode.DebugSession;
   when: When | null = null;
   running = true;
-  /** The thread that the last stop was about. */
+  /** The thread that is selected, or that the last stop was about. */
   threadId = 1;
   hexadecimal: boolean;
   /** Stops at breakpoints, the oldest first. */
@@ -52,16 +52,8 @@ export class Machine {
     return Promise.resolve(this.session.customRequest(command, args));
   }
 
-  /** The frame that is selected in the call stack, if it is one of this session's. */
-  get frameId(): number | undefined {
-    const item = vscode.debug.activeStackItem;
-    return item instanceof vscode.DebugStackFrame && item.session.id === this.session.id ? item.frameId : undefined;
-  }
-
-  get thread(): number {
-    const item = vscode.debug.activeStackItem;
-    return item && item.session.id === this.session.id ? item.threadId : this.threadId;
-  }
+  /** The frame that has been selected in the call stack since the machine stands; that of the last stop without one. */
+  frameId: number | undefined;
 }
 
 /** Hits of breakpoints that are remembered. */
@@ -80,6 +72,7 @@ export class Machines implements vscode.Disposable {
   readonly #changed = new vscode.EventEmitter<Machine | null>();
   readonly #stopped = new vscode.EventEmitter<Machine>();
   readonly #told = new vscode.EventEmitter<{ machine: Machine; event: string; body: unknown }>();
+  readonly #selected = new vscode.EventEmitter<Machine>();
   readonly #subscriptions: vscode.Disposable[];
   #active: Machine | null = null;
 
@@ -87,6 +80,8 @@ export class Machines implements vscode.Disposable {
   readonly onDidChange = this.#changed.event;
   /** A machine stands, and `when` tells where. */
   readonly onDidStop = this.#stopped.event;
+  /** Another frame is looked at. */
+  readonly onDidSelect = this.#selected.event;
   /** An event that the adapter sent. */
   readonly onDidTell = this.#told.event;
 
@@ -95,10 +90,12 @@ export class Machines implements vscode.Disposable {
     this.#subscriptions = [
       debug.registerDebugAdapterTrackerFactory(TYPE, { createDebugAdapterTracker: (session) => this.#track(session) }),
       debug.onDidChangeActiveDebugSession((session) => this.#activate(session)),
+      debug.onDidChangeActiveStackItem((item) => this.#select(item)),
       debug.onDidTerminateDebugSession(({ id }) => this.#remove(id)),
       this.#changed,
       this.#stopped,
       this.#told,
+      this.#selected,
     ];
   }
 
@@ -132,6 +129,7 @@ export class Machines implements vscode.Disposable {
 
   #move(machine: Machine): void {
     machine.running = true;
+    machine.frameId = undefined;
     if (machine === this.#active) this.#changed.fire(machine);
   }
 
@@ -151,6 +149,7 @@ export class Machines implements vscode.Disposable {
 
   async #stop(machine: Machine, body: NonNullable<Message['body']>): Promise<void> {
     machine.threadId = body.threadId ?? machine.threadId;
+    machine.frameId = undefined;
     try {
       machine.when = await machine.request<When>('chronovisor/when');
     } catch {
@@ -170,6 +169,15 @@ export class Machines implements vscode.Disposable {
     if (machine.hits.some((hit) => hit.position === position)) return;
     machine.hits.push({ position, timeNs, hart: threadId - 1, text: text ?? reason });
     if (machine.hits.length > HITS_MAX) machine.hits.shift();
+  }
+
+  /** A person has selected something in the call stack, or VS Code has, after a stop. */
+  #select(item: vscode.DebugThread | vscode.DebugStackFrame | undefined): void {
+    const machine = item && this.#machines.get(item.session.id);
+    if (!machine || machine.running) return;
+    machine.threadId = item.threadId;
+    machine.frameId = item instanceof vscode.DebugStackFrame ? item.frameId : undefined;
+    if (machine === this.#active) this.#selected.fire(machine);
   }
 
   #activate(session: vscode.DebugSession | undefined): void {

@@ -6,7 +6,9 @@ import { type FromPage, View } from './view.ts';
 
 export class MemoryView extends View {
   constructor(context: vscode.ExtensionContext, machines: Machines) {
-    super(context, machines, 'memory');
+    super(context, machines, 'memory', 'Memory');
+    // Registers and locals are those of the frame that is selected.
+    context.subscriptions.push(machines.onDidSelect((machine) => void this.show(machine)));
   }
 
   protected override async show(machine: Machine | null): Promise<void> {

@@ -1,5 +1,6 @@
 /** The timeline: what happened in the whole recording. The page asks for ranges, and is told where the machine stands. */
-import type * as vscode from 'vscode';
+import * as vscode from 'vscode';
+import { TYPE } from './configurations.ts';
 import type { Machine, Machines } from './machine.ts';
 import type { Bookmark, Standing } from './messages.ts';
 import type { Moments } from './moments.ts';
@@ -9,12 +10,17 @@ export class TimelineView extends View {
   readonly #moments: Moments;
 
   constructor(context: vscode.ExtensionContext, machines: Machines, moments: Moments) {
-    super(context, machines, 'timeline');
+    super(context, machines, 'timeline', 'Timeline');
     this.#moments = moments;
     context.subscriptions.push(
       moments.onDidChange(() => this.show(machines.active)),
       machines.onDidTell(({ machine, event }) => {
         if (event === 'chronovisor/bookmarks' && machine === machines.active) void this.show(machine);
+      }),
+      vscode.debug.onDidStartDebugSession(({ type }) => {
+        const wanted = vscode.workspace.getConfiguration(TYPE).get('openTimeline', true);
+        if (type === TYPE && wanted)
+          void vscode.commands.executeCommand('chronovisor.timeline.open', { preserveFocus: true });
       }),
     );
   }

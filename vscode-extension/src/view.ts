@@ -14,12 +14,14 @@ export abstract class View implements vscode.WebviewViewProvider {
   protected readonly machines: Machines;
   readonly #context: vscode.ExtensionContext;
   readonly #name: string;
+  readonly #title: string;
   #view: vscode.WebviewView | null = null;
 
-  constructor(context: vscode.ExtensionContext, machines: Machines, name: string) {
+  constructor(context: vscode.ExtensionContext, machines: Machines, name: string, title: string) {
     this.#context = context;
     this.machines = machines;
     this.#name = name;
+    this.#title = title;
     context.subscriptions.push(
       vscode.window.registerWebviewViewProvider(`chronovisor.${name}`, this),
       machines.onDidChange(() => this.#changed()),
@@ -40,7 +42,7 @@ export abstract class View implements vscode.WebviewViewProvider {
     view.onDidDispose(() => {
       this.#view = null;
     });
-    webview.html = page(this.#context, webview, this.#name, view.title ?? this.#name);
+    webview.html = page(this.#context, webview, this.#name, this.#title);
   }
 
   /** Tells the page, if there is one to be seen. */

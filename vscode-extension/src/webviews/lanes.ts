@@ -16,6 +16,7 @@ export interface TimelineData {
   readonly from: number;
   readonly to: number;
   readonly buckets: number;
+  readonly harts: number;
   readonly end: number;
   readonly endNs: number;
   readonly clock: readonly (readonly [position: number, timeNs: number])[];
@@ -65,11 +66,11 @@ export interface Layout {
   hits(scene: Scene, width: number): Hit[];
 }
 
-const RULER = 24;
+const RULER = 22;
 const LABELS = 92;
-const HART = 26;
-const PLAIN_LANE = 17;
-const GAP = 3;
+const HART = 24;
+const PLAIN_LANE = 15;
+const GAP = 2;
 /** Which third of a hart's lane a kind has. */
 const THIRDS: Readonly<Record<string, number>> = { interrupt: 0, trap: 1, sbi: 2, timer: 2, note: 2 };
 const MACHINE: readonly (readonly [kind: string, label: string])[] = [
@@ -89,8 +90,7 @@ export function layout({ data, marks }: Scene): Layout {
     rows.push({ label, top, height, parts, marks: own });
     top += height + GAP;
   };
-  const harts = [...new Set(data.lanes.flatMap(({ hart }) => (hart === null ? [] : [hart])))].sort((a, b) => a - b);
-  for (const hart of harts) {
+  for (let hart = 0; hart < data.harts; hart++) {
     const parts = data.lanes
       .filter((lane) => lane.hart === hart)
       .map((lane) => {
@@ -195,7 +195,7 @@ export function hitAt(
 
 const COLORS: Readonly<Record<string, string>> = {
   interrupt: '--vscode-charts-blue',
-  trap: '--vscode-charts-orange',
+  trap: '--vscode-charts-yellow',
   sbi: '--vscode-charts-purple',
   timer: '--vscode-descriptionForeground',
   note: '--vscode-descriptionForeground',

@@ -1,0 +1,298 @@
+/** A real VS Code (code-server) with the extension installed, in a browser without a display. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CHECKOUT } from '../cli/small.ts';
+
+const OWN = join(CHECKOUT, 'test/vscode');
+const NODE = join(OWN, 'node_modules/node/bin/node');
+const SERVER = join(OWN, 'node_modules/code-server/out/node/entry.js');
+const CHROMIUM = '/usr/bin/chromium';
+export const VSIX = join(CHECKOUT, 'dist/chronovisor.vsix');
+/** Screenshots are kept here, as files of the run. */
+export const PICTURES = join(CHECKOUT, 'dist/pictures');
+
+/** What is not there of the things that a test with an editor needs; null if all is. */
+export function missing(): string | null {
+  if (!existsSync(NODE) || !existsSync(SERVER)) return "code-server ('npm ci' in test/vscode)";
+  if (!existsSync(CHROMIUM)) return "Debian's chromium";
+  return existsSync(VSIX) ? null : "dist/chronovisor.vsix ('npm run package')";
+}
+
+/** The parts of Playwright's interface that are used here. */
+export interface Locator {
+  click(options?: { button?: 'right'; position?: { x: number; y: number }; timeout?: number }): Promise<void>;
+  dblclick(): Promise<void>;
+  hover(options?: { position?: { x: number; y: number } }): Promise<void>;
+  waitFor(options?: { state?: 'visible' | 'hidden' | 'attached'; timeout?: number }): Promise<void>;
+  textContent(): Promise<string | null>;
+  allTextContents(): Promise<string[]>;
+  getAttribute(name: string): Promise<string | null>;
+  boundingBox(): Promise<{ x: number; y: number; width: number; height: number } | null>;
+  count(): Promise<number>;
+  first(): Locator;
+  last(): Locator;
+  nth(index: number): Locator;
+  locator(selector: string): Locator;
+  filter(options: { hasText: string | RegExp }): Locator;
+  focus(): Promise<void>;
+  fill(text: string): Promise<void>;
+  press(key: string): Promise<void>;
+  evaluate<T>(read: (element: never) => T): Promise<T>;
+}
+export interface Frame {
+  title(): Promise<string>;
+  locator(selector: string): Locator;
+}
+interface Page {
+  locator(selector: string): Locator;
+  frames(): Frame[];
+  setDefaultTimeout(ms: number): void;
+  goto(url: string): Promise<unknown>;
+  screenshot(options: { path: string }): Promise<unknown>;
+  waitForTimeout(ms: number): Promise<void>;
+  waitForFunction(
+    condition: string | (() => unknown),
+    argument?: unknown,
+    options?: { timeout: number },
+  ): Promise<unknown>;
+  close(): Promise<void>;
+  readonly keyboard: {
+    press(key: string): Promise<void>;
+    type(text: string, options?: { delay: number }): Promise<void>;
+  };
+  readonly mouse: { move(x: number, y: number): Promise<void>; click(x: number, y: number): Promise<void> };
+}
+interface Browser {
+  newPage(options: { viewport: { width: number; height: number } }): Promise<Page>;
+  close(): Promise<void>;
+}
+
+const SETTINGS = {
+  'workbench.colorTheme': 'Default Dark Modern',
+  'workbench.startupEditor': 'none',
+  'workbench.tips.enabled': false,
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'chat.disableAIFeatures': true,
+  'telemetry.telemetryLevel': 'off',
+  'security.workspace.trust.enabled': false,
+  'extensions.ignoreRecommendations': true,
+  'git.enabled': false,
+  'editor.minimap.enabled': false,
+  'window.commandCenter': false,
+  'files.simpleDialog.enable': true,
+};
+
+export class Editor {
+  readonly page: Page;
+  readonly #browser: Browser;
+  readonly #server: ChildProcess;
+  readonly #folder: string;
+
+  private constructor(page: Page, browser: Browser, server: ChildProcess, folder: string) {
+    this.page = page;
+    this.#browser = browser;
+    this.#server = server;
+    this.#folder = folder;
+  }
+
+  /** Installs the extension into a fresh editor, and opens a folder in it. */
+  static async open(folder: string, settings: object = {}): Promise<Editor> {
+    const home = mkdtempSync(join(tmpdir(), 'chronovisor-editor-'));
+    const at = (...parts: string[]) => join(home, ...parts);
+    mkdirSync(at('data/User'), { recursive: true });
+    mkdirSync(PICTURES, { recursive: true });
+    writeFileSync(at('data/User/settings.json'), JSON.stringify({ ...SETTINGS, ...settings }));
+    writeFileSync(at('config.yaml'), '');
+    const common = ['--user-data-dir', at('data'), '--extensions-dir', at('extensions'), '--config', at('config.yaml')];
+    const env = {
+      ...process.env,
+      HOME: home,
+      XDG_CACHE_HOME: at('cache'),
+      XDG_CONFIG_HOME: at('xdg'),
+      XDG_DATA_HOME: at('share'),
+    };
+    execFileSync(NODE, [SERVER, ...common, '--install-extension', VSIX], { env, stdio: 'pipe' });
+    const port = await freePort();
+    const server = spawn(
+      NODE,
+      [
+        SERVER,
+        ...common,
+        ...['--auth', 'none', '--bind-addr', `127.0.0.1:${port}`],
+        ...[
+          '--disable-telemetry',
+          '--disable-update-check',
+          '--disable-workspace-trust',
+          '--disable-getting-started-override',
+        ],
+      ],
+      { env, stdio: 'ignore' },
+    );
+    try {
+      const address = `http://127.0.0.1:${port}/`;
+      await answering(`${address}healthz`);
+      const { chromium } = createRequire(join(OWN, 'package.json'))('playwright-core') as {
+        chromium: { launch(options: object): Promise<Browser> };
+      };
+      const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+      const page = await browser.newPage({ viewport: { width: 1600, height: 1000 } });
+      page.setDefaultTimeout(STEP_MS);
+      await page.goto(`${address}?folder=${encodeURIComponent(folder)}`);
+      await page.locator('.monaco-workbench .part.statusbar').waitFor({ timeout: STARTING_MS });
+      return new Editor(page, browser, server, home);
+    } catch (error) {
+      server.kill();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#browser.close();
+    const gone = new Promise((resolve) => this.#server.once('exit', resolve));
+    this.#server.kill();
+    await gone;
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Runs a command by its title. */
+  async command(title: string): Promise<void> {
+    await this.page.keyboard.press('F1');
+    const input = this.page.locator('.quick-input-widget .quick-input-box input');
+    await input.fill(`>${title}`);
+    await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title }).first().waitFor();
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Clicks until something shows: lists are made anew while one clicks on them. */
+  async again(click: () => Promise<void>, shown: Locator): Promise<void> {
+    const until = performance.now() + STEP_MS;
+    for (;;) {
+      await click();
+      const seen = await shown.waitFor({ timeout: 2000 }).then(
+        () => true,
+        () => false,
+      );
+      if (seen) return;
+      if (performance.now() > until) throw new Error('a click does not show what it should');
+    }
+  }
+
+  /** Presses a button of the debug toolbar. */
+  async toolbar(label: string): Promise<void> {
+    await this.page.locator(`.debug-toolbar .action-label[aria-label^="${label}"]`).first().click();
+  }
+
+  /** An entry of the context menu that is open. */
+  menu(text: string): Locator {
+    return this.page
+      .locator('.context-view .action-menu-item, .monaco-menu .action-menu-item')
+      .filter({ hasText: text })
+      .first();
+  }
+
+  /** Folds or unfolds a section of the side bar. */
+  async toggleSection(title: string): Promise<void> {
+    await this.page.locator('.sidebar .pane-header').filter({ hasText: title }).first().click();
+  }
+
+  /** Takes what a list offers. */
+  async choose(text: string): Promise<void> {
+    await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: text }).first().click();
+  }
+
+  /** Answers the input box that is open. */
+  async type(text: string): Promise<void> {
+    const input = this.page.locator('.quick-input-widget .quick-input-box input');
+    await input.waitFor();
+    await input.fill(text);
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Opens a file by its name, at a line if one is given. */
+  async openFile(name: string, line?: number): Promise<void> {
+    await this.page.keyboard.press('Control+P');
+    const input = this.page.locator('.quick-input-widget .quick-input-box input');
+    await input.waitFor();
+    await input.fill(name);
+    await this.page.locator('.quick-input-list .monaco-list-row.focused').filter({ hasText: name }).waitFor();
+    await this.page.keyboard.press('Enter');
+    await this.page.locator('.tab.active').filter({ hasText: name }).waitFor();
+    if (line === undefined) return;
+    await this.page.keyboard.press('Control+G');
+    await this.type(`:${line}`);
+  }
+
+  /** The page of a view or an editor of ours, by its title. */
+  async frame(title: string): Promise<Frame> {
+    const until = performance.now() + STEP_MS;
+    for (;;) {
+      for (const frame of this.page.frames()) {
+        // A frame that is just being made or thrown away has no title to tell.
+        if ((await frame.title().catch(() => null)) === title) return frame;
+      }
+      if (performance.now() > until) throw new Error(`there is no page with the title ${title}`);
+      await this.page.waitForTimeout(100);
+    }
+  }
+
+  /** The machine's position by the status bar, once it stands. */
+  async position(): Promise<number> {
+    const item = this.page.locator('[id="chronovisor.chronovisor.chronovisor.position"]');
+    await item.filter({ hasText: /\d · .* · (past|live)/ }).waitFor();
+    await item.locator('.codicon-loading').waitFor({ state: 'hidden' });
+    return Number(/([\d,]+) ·/.exec((await item.textContent()) ?? '')![1].replaceAll(',', ''));
+  }
+
+  /** Does something that moves the machine, and waits until it stands elsewhere. */
+  async moved(action: () => Promise<void>): Promise<number> {
+    const before = await this.position();
+    await action();
+    const until = performance.now() + STEP_MS;
+    for (;;) {
+      const now = await this.position();
+      if (now !== before) return now;
+      if (performance.now() > until) throw new Error(`the machine still stands at ${before}`);
+      await this.page.waitForTimeout(50);
+    }
+  }
+
+  /** Where the editor shows the machine to be: the file, and the line of the cursor. */
+  async here(): Promise<string> {
+    const file = await this.page.locator('.tab.active').first().getAttribute('data-resource-name');
+    const line = await this.page.locator('[id="status.editor.selection"]').textContent();
+    return `${file}:${/Ln (\d+)/.exec(line ?? '')?.[1]}`;
+  }
+
+  async picture(name: string): Promise<void> {
+    await this.page.screenshot({ path: join(PICTURES, `${name}.png`) });
+  }
+}
+
+/** A machine that is busy with other tests takes a while. */
+const STARTING_MS = 120_000;
+const STEP_MS = 20_000;
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}
+
+async function answering(url: string): Promise<void> {
+  const until = performance.now() + STARTING_MS;
+  for (;;) {
+    const answer = await fetch(url).catch(() => null);
+    if (answer?.ok) return;
+    if (performance.now() > until) throw new Error(`${url}: no answer`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
