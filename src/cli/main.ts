@@ -72,6 +72,10 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     describe: 'write a trace anew with fewer checkpoints, the sparser the older they are',
     load: async () => (await import('./thin.ts')).thinCommand,
   },
+  bundle: {
+    describe: 'put a trace, its symbol files and sources into one zip file, for a colleague',
+    load: async () => (await import('./bundle.ts')).bundleCommand,
+  },
   demo: {
     describe: 'hunt a bug of the embedded guest that shows in some runs only',
     load: async () => (await import('./demo.ts')).demoCommand,
