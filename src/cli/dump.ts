@@ -10,7 +10,7 @@ import { openTrace, parsePosition } from './trace-argument.ts';
 const SECTIONS = ['inputs', 'journal', 'console', 'checkpoints', 'chunks'] as const;
 type Section = (typeof SECTIONS)[number];
 
-const INPUT_KINDS = ['console', 'clock', 'command', 'entropy', 'block', 'turn'] as const;
+const INPUT_KINDS = ['console', 'clock', 'command', 'entropy', 'block', 'turn', 'memory', 'register'] as const;
 const KINDS = [...INPUT_KINDS, ...JOURNAL_KINDS] as const;
 
 /** What is wanted. */

@@ -3,6 +3,7 @@ import type { LiveMachine } from '../debugger/live.ts';
 import type { Recorder } from '../recorder/recorder.ts';
 import type { Session, SessionEnd } from '../recorder/session.ts';
 import { TraceWriteError } from '../trace/file.ts';
+import type { Change } from '../vmm/inputs.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 
 export class HeldMachine implements LiveMachine {
@@ -41,6 +42,10 @@ export class HeldMachine implements LiveMachine {
 
   type(data: Uint8Array): void {
     this.#session.type(data);
+  }
+
+  change(change: Change): void {
+    this.#session.change(change);
   }
 
   async flush(): Promise<void> {

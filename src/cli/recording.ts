@@ -4,6 +4,7 @@ import type { LaunchHooks, Recorded } from '../dap/protocol.ts';
 import { type LiveMachine, openLive } from '../debugger/live.ts';
 import type { DebugSession } from '../debugger/session.ts';
 import { Session, type SessionEnd } from '../recorder/session.ts';
+import type { Change } from '../vmm/inputs.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { HeldMachine } from './held-machine.ts';
 import { type LaunchPlan, named, readLaunch } from './launch.ts';
@@ -98,6 +99,9 @@ class Recording implements LiveMachine, Recorded {
   }
   type(data: Uint8Array): void {
     this.#held.type(data);
+  }
+  change(change: Change): void {
+    this.#held.change(change);
   }
   async flush(): Promise<void> {
     if (!this.#finished) await this.#held.flush();

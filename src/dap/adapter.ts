@@ -5,11 +5,12 @@
 
 import { Divergence, UserError } from '../base/assert.ts';
 import { parsePlace } from '../debugger/place.ts';
-import type { Control, Direction, Hit } from '../debugger/session.ts';
+import type { Control, Direction, Hit, StateChange } from '../debugger/session.ts';
 import { lineLocations } from '../symbols/index.ts';
 import { Arguments } from './arguments.ts';
 import type { Wanted } from './breakpoints.ts';
 import { CAPABILITIES } from './capabilities.ts';
+import { changeOf } from './changes.ts';
 import { type Console, runCommand } from './commands.ts';
 import { completions } from './completions.ts';
 import { Debuggee } from './debuggee.ts';
@@ -54,7 +55,7 @@ interface Motion {
 
 type Work = (traveller: Traveller) => Promise<Arrival>;
 
-const PAST = 'a recorded trace cannot be changed; chronovisor branch makes a machine that lives on from any position';
+const RUNNING = 'the machine is running; pause it first';
 const PANIC = [{ kind: 'panic' }] as const;
 /** Where a recording stops first: before its first step, when the guest panics, or nowhere by itself. */
 const LIVE_ENTRIES = ['entry', 'panic', 'run'] as const;
@@ -192,15 +193,12 @@ export class Adapter {
       const text = args.text('text').split('\n')[args.whole('line', 1, 1) - 1] ?? '';
       return completions(this.#open, this.#frame(args), text.slice(0, args.whole('column', text.length + 1, 1) - 1));
     },
-    setVariable: () => {
-      throw new UserError(PAST);
+    setVariable: (args, task) => {
+      const { expression, frame } = this.#open.variables.part(args.whole('variablesReference'), args.text('name'));
+      return this.#setValue(frame, expression, args, task);
     },
-    setExpression: () => {
-      throw new UserError(PAST);
-    },
-    writeMemory: () => {
-      throw new UserError(PAST);
-    },
+    setExpression: (args, task) => this.#setValue(this.#frame(args), args.text('expression'), args, task),
+    writeMemory: (args, task) => this.#writeMemory(args, task),
     readMemory: (args) => look.readMemory(this.#open, args),
     disassemble: (args) => look.disassemble(this.#open, args),
     modules: (args) => look.modules(this.#open, args.whole('startModule', 0), args.whole('moduleCount', 0)),
@@ -441,7 +439,7 @@ export class Adapter {
     work: Work,
   ): void {
     const debuggee = this.#open;
-    if (this.#motion) throw new UserError('the machine is running; pause it first');
+    if (this.#motion) throw new UserError(RUNNING);
     debuggee.variables.enter(null);
     this.#exception = null;
     let begin = () => {};
@@ -568,6 +566,30 @@ export class Adapter {
     return result;
   }
 
+  /** Gives an expression another value; the answer shows it. */
+  async #setValue(frame: FrameReference, expression: string, args: Arguments, task: Task): Promise<object> {
+    const { variables } = this.#open;
+    await this.#change(task, await changeOf(variables.now, frame, expression, args.text('value')));
+    const { name: _, ...shown } = await variables.evaluate(expression, frame, args.object('format').flag('hex'));
+    return shown;
+  }
+
+  async #writeMemory(args: Arguments, task: Task): Promise<object> {
+    const { hart } = this.#open.variables.now.event;
+    const text = args.text('data');
+    const bytes = Buffer.from(text, 'base64');
+    if (bytes.toString('base64') !== text) throw new UserError("writeMemory: 'data' must be bytes in base64");
+    if (bytes.length > 0) await this.#change(task, { kind: 'memory', hart, address: look.placeOf(args), bytes });
+    return { bytesWritten: bytes.length };
+  }
+
+  /** Changes the guest's state; what the client knows of it is over. */
+  async #change(task: Task, change: StateChange): Promise<void> {
+    const debuggee = this.#open;
+    await this.#alone(debuggee, () => debuggee.session.change(change));
+    task.afterwards = () => this.#tell('invalidated', { areas: ['all'] });
+  }
+
   async #evaluate(args: Arguments, task: Task): Promise<object> {
     const debuggee = this.#open;
     const text = args.text('expression');
@@ -606,28 +628,31 @@ export class Adapter {
 
   /** Goes to a position within a request. */
   async #seekNow(debuggee: Debuggee, position: number, control: Control): Promise<void> {
-    if (this.#motion) throw new UserError('the machine is running; pause it first');
-    debuggee.variables.enter(null);
+    if (this.#motion) throw new UserError(RUNNING);
     this.#exception = null;
+    try {
+      await this.#alone(debuggee, () => debuggee.session.seek(position, control));
+    } finally {
+      this.#stopped({ reason: 'goto' }, debuggee.variables.now.event.hart);
+    }
+  }
+
+  /** Does something with the machine within a request, while nobody else moves it. */
+  async #alone(debuggee: Debuggee, work: () => Promise<unknown>): Promise<void> {
+    if (this.#motion) throw new UserError(RUNNING);
     let finish = () => {};
     const done = new Promise<void>((resolve) => {
       finish = resolve;
     });
-    this.#motion = {
-      abort: new AbortController(),
-      interludes: [],
-      resumable: false,
-      paused: false,
-      quiet: false,
-      done,
-    };
+    const abort = new AbortController();
+    this.#motion = { abort, interludes: [], resumable: false, paused: false, quiet: false, done };
+    debuggee.variables.enter(null);
     try {
-      await debuggee.session.seek(position, control);
+      await work();
     } finally {
-      const { event } = await debuggee.settle();
+      await debuggee.settle();
       this.#motion = null;
       finish();
-      this.#stopped({ reason: 'goto' }, event.hart);
     }
   }
 }

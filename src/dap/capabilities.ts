@@ -34,5 +34,8 @@ export const CAPABILITIES: DebugProtocol.Capabilities = {
   supportsModulesRequest: true,
   supportsLoadedSourcesRequest: true,
   supportsReadMemoryRequest: true,
+  supportsWriteMemoryRequest: true,
+  supportsSetVariable: true,
+  supportsSetExpression: true,
   supportsDisassembleRequest: true,
 };

@@ -103,7 +103,7 @@ export function modules({ symbols, linux }: Debuggee, start: number, count: numb
 }
 
 /** Where a memory reference and an offset lead. */
-function placeOf(args: Arguments): bigint {
+export function placeOf(args: Arguments): bigint {
   return BigInt.asUintN(64, args.address('memoryReference') + BigInt(args.integer('offset', 0)));
 }
 

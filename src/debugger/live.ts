@@ -2,12 +2,15 @@
  * A recording that is being made, as a session: a timeline over all that has happened, and running forward past its end lets the machine live on.
  */
 
+import { UserError } from '../base/assert.ts';
 import { type NumberedStop, placed } from '../replay/watcher.ts';
+import type { Change } from '../vmm/inputs.ts';
+import { PAGE_BYTES } from '../vmm/layout.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { Ignored, wantedAtAll } from './ignored.ts';
 import { LiveWalker } from './live-walker.ts';
 import { type OpenOptions, startEngine, ThreadSession } from './open.ts';
-import type { DebugSession, RunOptions, SessionInfo, StepOptions, StopEvent } from './session.ts';
+import type { DebugSession, RunOptions, SessionInfo, StateChange, StepOptions, StopEvent } from './session.ts';
 import { observes, stepOn } from './stepping.ts';
 
 /** A machine that lives and is recorded, as its owner lends it. */
@@ -21,6 +24,8 @@ export interface LiveMachine {
   hold(): void;
   /** Types at its console, as soon as it lives on. */
   type(data: Uint8Array): void;
+  /** Changes its state where it stands. A `UserError` says why it cannot be. */
+  change(change: Change): void;
   /** Afterwards the file replays to where the machine is. */
   flush(): Promise<void>;
 }
@@ -48,6 +53,38 @@ class LiveSession extends ThreadSession {
   override async type(data: Uint8Array): Promise<void> {
     if (this.#over) return super.type(data);
     this.#live.type(data);
+  }
+
+  override async change(change: StateChange): Promise<void> {
+    if (this.#over) return super.change(change);
+    const { position } = await this.where();
+    const { end } = await this.info();
+    if (position < end) {
+      throw new UserError(
+        `the past cannot be changed: go to the end of what is recorded (position ${end}) first, or make a branch here`,
+      );
+    }
+    for (const part of await this.#parts(change)) this.#live.change(part);
+    await this.#live.flush();
+    await this.extend({ reason: 'done', hits: [], hart: change.hart });
+  }
+
+  /** A change by physical addresses, page by page. */
+  async #parts(change: StateChange): Promise<Change[]> {
+    if (change.kind === 'register') return [{ ...change, value: BigInt.asUintN(64, change.value) }];
+    const { hart, address, bytes } = change;
+    const parts: Change[] = [];
+    for (let at = 0; at < bytes.length; ) {
+      const here = BigInt.asUintN(64, address + BigInt(at));
+      const count = Math.min(bytes.length - at, PAGE_BYTES - Number(here % BigInt(PAGE_BYTES)));
+      const physical = await this.translate(hart, here);
+      const part = { kind: 'memory', address: Number(physical ?? -1n), data: bytes.subarray(at, at + count) } as const;
+      const refusal = physical === null ? 'nothing is mapped there' : this.#live.machine.refusal(part);
+      if (refusal) throw new UserError(`0x${here.toString(16)}: ${refusal}`);
+      parts.push(part);
+      at += count;
+    }
+    return parts;
   }
 
   override async run(options: RunOptions): Promise<StopEvent> {

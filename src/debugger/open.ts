@@ -22,6 +22,7 @@ import type {
   QuerySpec,
   RunOptions,
   SessionInfo,
+  StateChange,
   StepOptions,
   StopEvent,
   StopInfo,
@@ -39,7 +40,7 @@ export interface OpenOptions {
   readonly live?: boolean;
 }
 
-const PAST = 'what is recorded cannot be changed; a branch makes a machine that lives on from any position';
+const PAST = 'a recording cannot be changed; a branch makes a machine that lives on from any position';
 
 /** A trace of a path. A `UserError` says why it cannot be opened. */
 export async function openSession(path: string, options: OpenOptions = {}): Promise<DebugSession> {
@@ -160,6 +161,10 @@ export class ThreadSession implements DebugSession {
   }
 
   async type(_data: Uint8Array): Promise<void> {
+    throw new UserError(PAST);
+  }
+
+  async change(_change: StateChange): Promise<void> {
     throw new UserError(PAST);
   }
 

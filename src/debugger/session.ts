@@ -144,6 +144,11 @@ export interface MemoryRequest {
   readonly space?: AddressSpace;
 }
 
+/** A change of memory, by virtual addresses as a hart has them, or of a register by its name. */
+export type StateChange =
+  | { readonly kind: 'memory'; readonly hart: number; readonly address: bigint; readonly bytes: Uint8Array }
+  | { readonly kind: 'register'; readonly hart: number; readonly register: string; readonly value: bigint };
+
 export interface MemoryResult {
   /** As many bytes as were asked for; zeros where there is nothing. */
   readonly bytes: Uint8Array;
@@ -219,6 +224,8 @@ export interface DebugSession {
   console(bytesMax: number): Promise<Uint8Array>;
   /** Types at the console of a live machine, which hears it as soon as it lives on; a UserError elsewhere. */
   type(data: Uint8Array): Promise<void>;
+  /** Changes the state of a live machine, at the end; a UserError elsewhere, and for what cannot be changed. */
+  change(change: StateChange): Promise<void>;
 
   /** The last lines of the console in the whole recording, at most so many bytes, and how much of them had been sent by now. */
   consoleText(bytesMax: number): Promise<ConsoleText>;

@@ -11,6 +11,13 @@ export function hexOfValue(value: bigint, bits: number): string {
   return digits.match(/../g)!.reverse().join('');
 }
 
+/** A value of `bits` / 8 bytes, little-endian; null if the text is none. */
+export function parseValue(text: string, bits: number): bigint | null {
+  const bytes = parseBytes(text);
+  if (bytes?.length !== bits / 8) return null;
+  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
+
 /** A hexadecimal number of up to 64 bits; null if the text is none. */
 export function parseHex(text: string): bigint | null {
   return /^[0-9a-fA-F]{1,16}$/.test(text) ? BigInt(`0x${text}`) : null;

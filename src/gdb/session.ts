@@ -5,7 +5,7 @@
 import { Divergence, UserError } from '../base/assert.ts';
 import { PACKET_BYTES_MAX } from './codec.ts';
 import { crc32 } from './crc.ts';
-import { hexOfBytes, hexOfText, hexOfValue, parseBytes, parseCount, parseHex } from './hex.ts';
+import { hexOfBytes, hexOfText, hexOfValue, parseBytes, parseCount, parseHex, parseValue } from './hex.ts';
 import { parsePoint, samePoint } from './points.ts';
 import { GENERAL_COUNT, MEMORY_MAP_XML, type Register, registerList, targetXml } from './registers.ts';
 import { parseResume, parseThread } from './resume.ts';
@@ -21,7 +21,7 @@ export interface Reply {
 const OK = 'OK';
 /** A packet that is known and makes no sense. */
 const MALFORMED = 'E.malformed packet';
-const READ_ONLY = 'E.a recording cannot be changed: registers and memory are read-only';
+const READ_ONLY = 'a recording cannot be changed: registers and memory are read-only';
 const EFAULT = 'E0e';
 const SIGINT = '02';
 const SIGTRAP = '05';
@@ -90,13 +90,15 @@ export class GdbSession {
       case 'p':
         return this.#readRegister(rest);
       case 'G':
+        return this.#writeGeneral(rest);
       case 'P':
-        return READ_ONLY;
+        return this.#writeRegister(rest);
       case 'm':
         return this.#readMemory(rest);
       case 'M':
+        return this.#writeMemory(rest, parseBytes);
       case 'X':
-        return writeNothing(rest);
+        return this.#writeMemory(rest, (data) => Buffer.from(data, 'latin1'));
       case 'H':
         return this.#chooseThread(rest);
       case 'T':
@@ -300,6 +302,53 @@ export class GdbSession {
     return this.#errorWords ? `E.nothing can be read at 0x${range.address.toString(16)}` : EFAULT;
   }
 
+  /** Registers that differ from what they are. */
+  async #writeGeneral(args: string): Promise<string> {
+    if (!this.#target.setRegister) throw new TargetError(READ_ONLY);
+    const hart = await this.#currentHart();
+    const before = await this.#valuesOf(hart);
+    const registers = this.#registers.slice(0, GENERAL_COUNT);
+    for (const [i, { name, bits }] of registers.entries()) {
+      const text = args.slice((i * bits) / 4, ((i + 1) * bits) / 4);
+      if (/^x*$/.test(text)) continue;
+      const value = parseValue(text, bits);
+      if (value === null) return MALFORMED;
+      if (value !== before.get(name)) await this.#set(hart, name, value);
+    }
+    return OK;
+  }
+
+  async #writeRegister(args: string): Promise<string> {
+    if (!this.#target.setRegister) throw new TargetError(READ_ONLY);
+    const [number, text = ''] = args.split('=');
+    const index = parseCount(number, this.#registers.length);
+    if (index === null) return 'E.no such register';
+    const { name, bits } = this.#registers[index];
+    const value = parseValue(text, bits);
+    if (value === null) return MALFORMED;
+    await this.#set(await this.#currentHart(), name, value);
+    return OK;
+  }
+
+  async #set(hart: number, name: string, value: bigint): Promise<void> {
+    await this.#target.setRegister!(hart, name, value);
+    this.#values.clear();
+  }
+
+  /** "M" and "X" differ in how the bytes are written. */
+  async #writeMemory(args: string, bytesOf: (data: string) => Uint8Array | null): Promise<string> {
+    const colon = args.indexOf(':');
+    const range = parseRange(args.slice(0, Math.max(0, colon)), ',');
+    const bytes = range && bytesOf(args.slice(colon + 1));
+    if (!range || bytes?.length !== range.length) return MALFORMED;
+    // gdb asks so whether it may send bytes as they are.
+    if (bytes.length === 0) return OK;
+    if (!this.#target.setMemory) throw new TargetError(READ_ONLY);
+    await this.#target.setMemory(await this.#currentHart(), range.address, bytes);
+    this.#values.clear();
+    return OK;
+  }
+
   async #valuesOf(hart: number): Promise<ReadonlyMap<string, bigint>> {
     let values = this.#values.get(hart);
     if (!values) {
@@ -370,7 +419,7 @@ export class GdbSession {
 
   /** `c [ADDRESS]`, `s`, `C SIGNAL`, `S SIGNAL`. There is nobody to give a signal to. */
   #resumeOld(packet: string, signal: AbortSignal): string | Promise<string> {
-    if (/^(?:[cs].|[CS][^;]*;)/.test(packet)) return READ_ONLY;
+    if (/^(?:[cs].|[CS][^;]*;)/.test(packet)) throw new TargetError(READ_ONLY);
     return packet[0] === 'c' || packet[0] === 'C'
       ? this.#continue('forward', signal)
       : this.#step('forward', this.#continuing, signal);
@@ -500,13 +549,6 @@ function parseRange(text: string, separator: string): Range | null {
   const address = parseHex(parts[0]);
   const length = parts.length === 2 ? parseCount(parts[1], Number.MAX_SAFE_INTEGER) : null;
   return address === null || length === null ? null : { address, length };
-}
-
-/** A write of no bytes changes nothing: gdb probes with one whether `X` is known. */
-function writeNothing(args: string): string {
-  const match = /^([0-9a-fA-F]+),([0-9a-fA-F]+):/.exec(args);
-  if (!match) return MALFORMED;
-  return /^0+$/.test(match[2]) ? OK : READ_ONLY;
 }
 
 /** A register's value, or `x` for each digit if the target does not have it. */

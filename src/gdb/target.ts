@@ -82,6 +82,9 @@ export interface GdbTarget {
   /** One line about a hart: what it does. */
   describe(hart: number): Promise<string>;
 
+  /** Sets a register by its name, or memory. Refused with a `UserError`, but for a machine that lives, at the end of what is recorded. */
+  setRegister?(hart: number, name: string, value: bigint): Promise<void>;
+  setMemory?(hart: number, address: bigint, bytes: Uint8Array): Promise<void>;
   /** Goes to the beginning, or to the place that `run ARGUMENTS` names. */
   restart?(args: readonly string[], signal: AbortSignal): Promise<Stop>;
   /** A command of the person at gdb (`monitor ...`). */

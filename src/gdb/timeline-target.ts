@@ -43,6 +43,14 @@ export class TimelineTarget implements GdbTarget {
     return first?.from === 0 ? bytes.subarray(0, first.to) : new Uint8Array(0);
   }
 
+  setRegister(hart: number, register: string, value: bigint): Promise<void> {
+    return this.#session.change({ kind: 'register', hart, register, value });
+  }
+
+  setMemory(hart: number, address: bigint, bytes: Uint8Array): Promise<void> {
+    return this.#session.change({ kind: 'memory', hart, address, bytes });
+  }
+
   async describe(hart: number): Promise<string> {
     const { privilege, state } = (await this.#session.harts())[hart];
     return `${PRIVILEGES[privilege]}, ${STATES[state]}`;

@@ -2,8 +2,9 @@
  * A live machine and the outside: runs the guest in short spells, brings in what is typed, keeps the guest's clock as asked,
  * and stops it when a condition is met. With a recorder, everything is written down; without one it is a plain run.
  */
+import { UserError } from '../base/assert.ts';
 import type { EndReason } from '../trace/index.ts';
-import type { PushedInput } from '../vmm/inputs.ts';
+import type { Change, PushedInput } from '../vmm/inputs.ts';
 import type { Machine } from '../vmm/machine.ts';
 import type { Recorder } from './recorder.ts';
 
@@ -154,6 +155,14 @@ export class Session {
     this.#wake?.();
   }
 
+  /** Changes the guest's state where it stands, between two runs. A `UserError` says why it cannot be. */
+  change(change: Change): void {
+    const refusal = this.#machine.refusal(change);
+    if (refusal) throw new UserError(refusal);
+    this.#pinTime();
+    this.#push(change);
+  }
+
   /** Runs until something ends the session, or holds the machine; at the latest to a position. */
   async run(until = Number.POSITIVE_INFINITY): Promise<SessionEnd> {
     const { maxSteps = Number.POSITIVE_INFINITY, timeoutMs = Number.POSITIVE_INFINITY } = this.#options;
@@ -163,7 +172,7 @@ export class Session {
     let flushed = started;
     let reported = started;
     this.#hold = false;
-    this.#enterInput();
+    if (!this.#within) this.#enterInput();
     for (;;) {
       if (this.#interrupted) {
         this.#completeStep();
@@ -214,17 +223,22 @@ export class Session {
 
   /** Runs for a while, then lets the event loop have its turn. */
   async #spell(until: number): Promise<SessionEnd | null> {
-    this.#enterInputs();
+    if (!this.#within) this.#enterInputs();
     const began = performance.now();
     const from = this.#machine.position;
     while (this.#machine.position < until) {
-      const stop = Math.min(until, this.#recorder?.nextStop ?? until, this.#nextInputStop);
+      // Inputs are entered between two steps, and the machine may be on its way into the next one.
+      const step = this.#within ? this.#machine.position + 1 : until;
+      const stop = Math.min(step, until, this.#recorder?.nextStop ?? until, this.#nextInputStop);
       const entered = performance.now();
+      const before = this.#machine.position;
       const result = this.#machine.run(stop);
       // In the middle of a slice a position's alarms may have come: no place for a checkpoint.
-      this.#within = result.kind === 'probe' || result.kind === 'turn';
-      if (this.#within) return HELD;
-      this.#recorder?.atStop();
+      const stopped = result.kind === 'probe' || result.kind === 'turn';
+      const waits = result.kind === 'paused' && this.#machine.position === before;
+      this.#within = stopped || (this.#within && waits);
+      if (stopped) return HELD;
+      if (!this.#within) this.#recorder?.atStop();
       if (this.#machine.position % INPUT_STRIDE === 0) this.#enterInput();
       this.#busyMs += performance.now() - entered;
       if (result.kind === 'stopped') return endOf(result.request);

@@ -243,5 +243,9 @@ function inputText(input: Input): string {
       return `block ${input.block} of disk ${input.disk}`;
     case 'turn':
       return `turn of hart ${input.hart}`;
+    case 'memory':
+      return `${input.data.length} bytes changed at physical address 0x${input.address.toString(16)}`;
+    case 'register':
+      return `${input.register} of hart ${input.hart} set to 0x${input.value.toString(16)}`;
   }
 }

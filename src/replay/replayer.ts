@@ -5,7 +5,7 @@
 import { assert, Divergence, UserError } from '../base/assert.ts';
 import { applyTuning } from '../compiler/tuning.ts';
 import { ABSENT, type CheckpointInfo, type TimedInput, type TraceReader } from '../trace/index.ts';
-import type { InputSource, PulledInput, PushedInput } from '../vmm/inputs.ts';
+import { type InputSource, isChange, type PulledInput, type PushedInput } from '../vmm/inputs.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
 import type { MachineSnapshot, ResetState } from '../vmm/machine.ts';
 import type { PageSnapshot } from '../vmm/pages.ts';
@@ -155,14 +155,11 @@ export class Replayer {
   runTo(position: number): boolean {
     while (this.position < position || this.#pushed.at(this.position)) {
       for (;;) {
-        const input = this.#pushed.at(this.position);
         // What was entered at the very position asked for belongs to the step after it.
-        if (!input || this.position === position) break;
-        this.#pushed.next();
-        this.#branch?.heard(input);
-        this.machine.input(input);
+        if (!this.#pushed.at(this.position) || this.position === position) break;
+        this.#enterNext();
       }
-      if (this.position === position) return true;
+      if (this.position === position) break;
       const next = this.#pushed.positionUpTo(position);
       assert(next > this.position, 'no input is left behind');
       const result = this.machine.run(Math.min(position, next));
@@ -176,17 +173,30 @@ export class Replayer {
         this.machine.skipIdle(result.untilNs);
       }
     }
+    this.settleChanges();
     return true;
+  }
+
+  /** What an operator has changed at the present position belongs to its state, and so does what was entered before that. */
+  settleChanges(): void {
+    for (let left = this.#pushed.upTo(this.position, isChange); left > 0; left--) this.#enterNext();
+  }
+
+  #enterNext(): void {
+    const input = this.#pushed.at(this.position)!;
+    this.#pushed.next();
+    this.#branch?.heard(input);
+    const refusal = isChange(input) ? this.machine.refusal(input) : null;
+    if (refusal) throw new UserError(`${this.trace.name}: position ${this.position}: ${refusal}`);
+    this.machine.input(input);
   }
 
   /** At a checkpoint's position: brings the machine to the very state that the checkpoint holds. */
   settleAt(checkpoint: CheckpointInfo): void {
     assert(this.position === checkpoint.position, 'the machine is at the checkpoint');
     for (;;) {
-      const input = this.#pushed.at(this.position);
-      if (!input || this.#pushed.number >= checkpoint.inputsBefore) break;
-      this.#pushed.next();
-      this.machine.input(input);
+      if (!this.#pushed.at(this.position) || this.#pushed.number >= checkpoint.inputsBefore) break;
+      this.#enterNext();
     }
     if (this.machine.clock.now() < checkpoint.timeNs) this.machine.skipIdle(checkpoint.timeNs);
     if (checkpoint.position === this.end && this.trace.end) this.machine.settle();
@@ -304,7 +314,8 @@ const isPushed = (input: TimedInput['input']): input is PushedInput => !PULLED.h
 class Lookahead<T extends TimedInput['input']> {
   readonly #inputs: Iterator<TimedInput>;
   readonly #accepts: (input: TimedInput['input']) => input is T;
-  #head: TimedInput | null = null;
+  /** What has been read and not been passed: the next input, and what somebody wanted to see beyond it. */
+  readonly #queue: TimedInput[] = [];
   #read: number;
 
   /** `first` is the number of the first input that the iterator gives. */
@@ -317,7 +328,7 @@ class Lookahead<T extends TimedInput['input']> {
 
   /** Number of the next input among all inputs of the trace, after a look at it; after the last, how many there are. */
   get number(): number {
-    return this.#head ? this.#read - 1 : this.#read;
+    return this.#read - this.#queue.length;
   }
 
   /** Position of the next input, if it lies at or before a limit; Infinity otherwise. */
@@ -332,14 +343,35 @@ class Lookahead<T extends TimedInput['input']> {
   }
 
   next(): void {
+    this.#queue.shift();
+    if (this.#queue.length === 0) this.#readOn();
+  }
+
+  /** How many inputs of this position are to be taken for the last of a kind to be among them. */
+  upTo(position: number, wanted: (input: TimedInput['input']) => boolean): number {
+    if (!this.at(position)) return 0;
+    let accepted = 0;
+    let last = 0;
+    for (let i = 0; i < this.#queue.length || this.#readOn(); i++) {
+      const { position: at, input } = this.#queue[i];
+      if (at !== position) break;
+      if (this.#accepts(input)) accepted++;
+      if (wanted(input)) last = accepted;
+    }
+    return last;
+  }
+
+  #readOn(): boolean {
     const { value, done } = this.#inputs.next();
-    this.#head = done ? null : value;
-    if (!done) this.#read++;
+    if (done) return false;
+    this.#queue.push(value);
+    this.#read++;
+    return true;
   }
 
   #find(limit: number): Timed<T> | null {
-    while (this.#head && this.#head.position <= limit) {
-      const { position, input } = this.#head;
+    for (let head = this.#queue[0]; head && head.position <= limit; head = this.#queue[0]) {
+      const { position, input } = head;
       if (this.#accepts(input)) return { position, input };
       this.next();
     }

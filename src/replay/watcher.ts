@@ -138,6 +138,13 @@ export class Watcher {
       change.value = this.#valueOf(change);
     }
     this.#set();
+    // What an operator changes is no write of the guest's.
+    this.#machine.probes.changed = () => {
+      for (const change of this.#changes) {
+        this.#place(change);
+        change.value = this.#valueOf(change);
+      }
+    };
   }
 
   disarm(): void {

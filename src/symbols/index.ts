@@ -9,7 +9,7 @@ export {
   lineLocations,
   sourcePaths,
 } from './breakpoints.ts';
-export { isTrue } from './c/arithmetic.ts';
+export { castTo, isTrue } from './c/arithmetic.ts';
 export { type Evaluated, evaluate } from './c/evaluate.ts';
 export { ExpressionError } from './c/lexer.ts';
 export { type Translated, type TranslatedValue, translateCondition, translateValue } from './c/translate.ts';

@@ -42,6 +42,13 @@ export function checkInput(input: Input) {
     case 'entropy':
       assert(input.data.length <= DATA_BYTES_MAX, `${input.data.length} bytes in one input`);
       break;
+    case 'memory':
+      checkWhole(input.address, 'address');
+      assert(input.data.length <= DATA_BYTES_MAX, `${input.data.length} bytes in one input`);
+      break;
+    case 'register':
+      assert(input.value >= 0n && input.value < 1n << 64n, `${input.value} has more than 64 bits`);
+      break;
     case 'turn':
       assert(isTurn(input.hart, input.steps), `a turn of ${input.steps} steps for hart ${input.hart}`);
       break;

@@ -81,7 +81,17 @@ function inputFields(input: Exclude<Input, Turn>): object {
       return { entropy: { device: input.device, data: input.data } };
     case 'block':
       return { block: { disk: input.disk, block: input.block, data: input.data } };
+    case 'memory':
+      return { memory: { address: input.address, data: input.data } };
+    case 'register':
+      return { register: { hart: input.hart, name: input.register, value: valueBytes(input.value) } };
   }
+}
+
+function valueBytes(value: bigint): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, value, true);
+  return bytes;
 }
 
 interface InputFields {
@@ -92,6 +102,8 @@ interface InputFields {
   entropy?: { device: string; data: Uint8Array };
   block?: { disk: number; block: number; data: Uint8Array };
   turns?: Uint8Array;
+  memory?: { address: number; data: Uint8Array };
+  register?: { hart: number; name: string; value: Uint8Array };
 }
 
 /** One record after the other, so that nonsense cannot make more of them than the chunk says. */
@@ -133,6 +145,16 @@ function inputFrom(fields: InputFields): Input {
     const data = bytesOf(fields.block.data);
     if (data.length !== PAGE_BYTES) throw new TraceDamage(`a disk block of 4096 bytes expected, found ${data.length}`);
     return { kind: 'block', disk: fields.block.disk, block: whole(fields.block.block, 'block'), data };
+  }
+  if (fields.memory) {
+    const { address, data } = fields.memory;
+    return { kind: 'memory', address: whole(address, 'address'), data: bytesOf(data) };
+  }
+  if (fields.register) {
+    const { hart, name, value } = fields.register;
+    const bytes = bytesOf(value);
+    if (bytes.length !== 8) throw new TraceDamage(`a register of 8 bytes expected, found ${bytes.length}`);
+    return { kind: 'register', hart, register: name, value: new DataView(bytes.buffer).getBigUint64(0, true) };
   }
   throw new TraceDamage('an input of a known kind expected');
 }

@@ -45,11 +45,15 @@ message Input {
     DeviceBytes entropy = 5;
     Block block = 6;
     bytes turns = 7;            // varints, one or two a turn: see inputs.ts
+    Memory memory = 8;          // since format 3, as is the next
+    Register register = 9;
   }
 }
 message DeviceBytes { string device = 1; bytes data = 2; }
 message Clock { uint64 time_ns = 1; uint64 ps_per_step = 2; }
 enum Command { COMMAND_UNKNOWN = 0; COMMAND_POWER_OFF = 1; COMMAND_RESET = 2; }
+message Memory { uint64 address = 1; bytes data = 2; }  // physical
+message Register { uint32 hart = 1; string name = 2; bytes value = 3; }  // 8 bytes, little-endian
 message Block { uint32 disk = 1; uint64 block = 2; bytes data = 3; }
 
 // Columns of equal length. A source is a distinct (kind, hart, code) of the chunk.

@@ -10,7 +10,20 @@ export type PushedInput =
   /** From here on virtual time is `timeNs` plus `psPerStep` a step: the host's clock was read, or idle was skipped. */
   | { kind: 'clock'; timeNs: number; psPerStep: number }
   /** An operator's command. */
-  | { kind: 'command'; command: 'power-off' | 'reset' };
+  | { kind: 'command'; command: 'power-off' | 'reset' }
+  | Change;
+
+/** An operator changes the guest's state, by no step of a hart. It belongs to the state of its position, which other inputs follow. */
+export type Change =
+  /** Bytes of RAM from a physical address on. */
+  | { kind: 'memory'; address: number; data: Uint8Array }
+  /** 64 bits, unsigned; names are those of `registers` of the processor. */
+  | { kind: 'register'; hart: number; register: string; value: bigint };
+
+export const isChange = (input: Input): input is Change => input.kind === 'memory' || input.kind === 'register';
+
+/** Bytes of one change of memory at most. */
+export const CHANGE_BYTES_MAX = 2 ** 20;
 
 /** A hart's turn: so many steps, unless it gives up before. */
 export interface Turn {

@@ -11,8 +11,9 @@ import type { Bus } from './bus.ts';
 import type { Clock } from './clock.ts';
 import type { Device, StopRequest } from './device.ts';
 import type { Digester } from './digest.ts';
-import { type PushedInput, TURN_STEPS_MAX, type Turn } from './inputs.ts';
+import { CHANGE_BYTES_MAX, type Change, type PushedInput, TURN_STEPS_MAX, type Turn } from './inputs.ts';
 import { G, JOURNAL_BASE, JOURNAL_ENTRY_BYTES } from './layout.ts';
+import { Ram } from './memory.ts';
 import type { PageSnapshot, Pages } from './pages.ts';
 import type { Probes } from './probes.ts';
 import type { Processor } from './processor.ts';
@@ -99,6 +100,8 @@ export class Machine<P extends Processor = Processor> {
   turn: ((hart: number) => boolean) | null = null;
   readonly #digester: Digester;
   readonly #view: DataView;
+  /** RAM for changes from outside, of which nobody is told as of an access. */
+  readonly #ram: Ram;
   readonly #quantum: number;
   readonly #drawTurn: MachineParts<P>['drawTurn'];
   #hart = 0;
@@ -121,6 +124,7 @@ export class Machine<P extends Processor = Processor> {
     this.#quantum = parts.quantum;
     this.#drawTurn = parts.drawTurn;
     this.#view = new DataView(parts.memory.buffer);
+    this.#ram = new Ram(parts.pages, (page) => this.cpu.pageWritten(page));
   }
 
   get position(): number {
@@ -217,7 +221,30 @@ export class Machine<P extends Processor = Processor> {
         this.#stop = input.command === 'reset' ? { kind: 'reboot' } : { kind: 'power-off', exitCode: 0 };
         this.#rebootIfAsked();
         break;
+      case 'memory':
+        this.#ram.write(input.address, input.data);
+        this.probes.restart();
+        break;
+      case 'register':
+        this.cpu.setRegister(input.hart, input.register, input.value);
+        this.probes.restart();
+        break;
     }
+  }
+
+  /** Why a change cannot be made; null if it can. */
+  refusal(change: Change): string | null {
+    if (change.kind === 'register') {
+      const { hart, register } = change;
+      if (hart >= this.cpu.harts) return `there is no hart ${hart}`;
+      return this.cpu.settable(register) ? null : `register '${register}' cannot be set`;
+    }
+    const { address, data } = change;
+    if (data.length === 0 || data.length > CHANGE_BYTES_MAX) {
+      return `${data.length} bytes: 1 to ${CHANGE_BYTES_MAX} can be changed at a time`;
+    }
+    if (this.#ram.contains(address, data.length)) return null;
+    return `${data.length} bytes at physical address 0x${address.toString(16)} are not all RAM`;
   }
 
   /** The state without memory. */

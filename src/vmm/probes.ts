@@ -131,6 +131,8 @@ export const PRESENT_STEP = -1;
 export interface ProbeTarget {
   /** Looks out for these from now on, and for nothing else. Throws a UserError for a register that it does not know. */
   setProbes(probes: ProbeSet): void;
+  /** What watched registers hold now is what they were. */
+  restartProbes(): void;
   /** Ends the running slice after its present step. */
   leaveSlice(): void;
 }
@@ -144,6 +146,8 @@ interface PhysicalRange extends AccessProbe {
 export class Probes {
   /** An `execute` event at exactly this position is not reported: set it to the machine's position to go on from a stop. */
   pass = -1;
+  /** Whoever compares values is told that they were changed by no step. */
+  changed: (() => void) | null = null;
   #listener: ProbeListener = () => false;
   #target: ProbeTarget | null = null;
   /** Ranges whose accesses by devices are reported. */
@@ -169,6 +173,7 @@ export class Probes {
   /** Looks out for nothing. */
   clear(): void {
     this.set({}, () => false);
+    this.changed = null;
     this.#pending = [];
   }
 
@@ -219,6 +224,12 @@ export class Probes {
     const stopped = this.#stopped;
     this.#stopped = false;
     return stopped;
+  }
+
+  /** Memory or registers were changed by no step: what they hold now is what they were. */
+  restart(): void {
+    this.#target?.restartProbes();
+    this.changed?.();
   }
 
   /** The machine was taken elsewhere: the step that events waited for will not be over. */

@@ -17,6 +17,10 @@ export interface Processor {
   timerDeadline(hart: number): number;
   /** A page of RAM was written by someone else than a hart. */
   pageWritten(page: number): void;
+  /** Whether there is a register of this name that can be set. */
+  settable(register: string): boolean;
+  /** Sets it, as far as it can hold the value. */
+  setRegister(hart: number, register: string, value: bigint): void;
   /** Forgets host addresses: those for writing are wrong after a snapshot, all of them after a restore. */
   dropHostAddresses(): void;
   sync(s: StateIO): void;

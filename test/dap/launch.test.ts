@@ -226,6 +226,76 @@ test('steps past the present end at the present', async (t) => {
   assert.equal(position, end);
 });
 
+test('what is changed is part of the recording', async (t) => {
+  const trace = join(scratch(t), 'live.trace');
+  const client = await launch(t, trace, { stopAt: 'entry' });
+  const received = { line: 64, condition: 'message != 0' };
+  await client.ask('setBreakpoints', { source: source('mailbox.c'), breakpoints: [received] });
+  await client.move('configurationDone');
+  await client.ask('chronovisor/type', { text: 'work 40 3\n' });
+  const { threadId } = await client.move('continue', { threadId: 1 });
+  const value = async (expression: string) => {
+    const [{ id: frameId }] = await client.stack(threadId);
+    const answer = await client.ask('evaluate', { expression, frameId });
+    return typeof answer === 'string' ? answer : answer.result;
+  };
+  const set = async (expression: string, wanted: string) => {
+    const [{ id: frameId }] = await client.stack(threadId);
+    return client.ask('setExpression', { expression, value: wanted, frameId });
+  };
+  // Memory, a register, and through the views of both.
+  const before = BigInt(await value('message->serial'));
+  assert.equal((await set('message->serial', '77 + 1')).value, '78');
+  assert.equal(await value('message->serial'), '78');
+  assert.equal(BigInt((await set('$t3', '0x1234567890abcdef')).value), 0x1234567890abcdefn);
+  assert.equal(BigInt(await value('$t3')), 0x1234567890abcdefn);
+  assert.match((await set('$ft1', '1.5')).value, /1\.5/);
+  const [{ id: frameId }] = await client.stack(threadId);
+  const registers = await client.ask('scopes', { frameId });
+  const { variablesReference } = registers.scopes.find((scope: Body) => scope.name === 'Registers');
+  const answer = await client.ask('setVariable', { variablesReference, name: 't4', value: '-1' });
+  assert.equal(BigInt.asUintN(64, BigInt(answer.value.split(' ')[0])), 2n ** 64n - 1n);
+  const address = await value('/x &message->serial');
+  const written = await client.ask('writeMemory', { memoryReference: address.split(' ')[0], data: 'TwAAAA==' });
+  assert.equal(written.bytesWritten, 4);
+  assert.equal(await value('message->serial'), '79');
+  const changed = await client.position();
+  // What cannot be.
+  for (const [expression, wanted, why] of [
+    ['1 + 1', '3', /in no one place/],
+    ['message->nothing', '3', /nothing/],
+    ['$satp', '3', /cannot be set/],
+    ['message->serial', 'nobody', /nobody/],
+    ['*(int *)0', '3', /0x0/],
+  ] as const) {
+    assert.match(await set(expression, wanted), why, expression);
+  }
+  assert.match(await client.ask('writeMemory', { memoryReference: '0x80000000', data: '?' }), /base64/);
+  assert.match(await client.ask('writeMemory', { memoryReference: '0x10000000', data: 'AA==' }), /not all RAM|mapped/);
+  assert.equal(await client.position(), changed);
+
+  // In the past it is as it was, at its place it is as it was made, and the past is not to be changed.
+  await client.move('stepBack', { threadId, granularity: 'instruction' });
+  const there = `*(unsigned *)${address.split(' ')[0]}`;
+  assert.equal(BigInt(await value(there)), before);
+  assert.match(await set(there, '5'), /the past cannot be changed: .*branch/);
+  await client.move('chronovisor/seek', { position: changed });
+  assert.equal(await value('message->serial'), '79');
+  assert.equal(await value('$t4'), '-1');
+
+  // The guest finds out that the message is not the one that was sent.
+  await client.ask('setBreakpoints', { source: source('mailbox.c'), breakpoints: [] });
+  const stopped = client.next('stopped');
+  await client.ask('continue', { threadId: 1 });
+  assert.match((await stopped).description ?? '', /exit code 1/);
+  assert.match(shown(client), /panic: corrupt message/);
+  const reader = checked(trace);
+  assert.deepEqual(
+    [...reader.inputs(changed, changed + 1)].map(({ input }) => input.kind).filter((kind) => kind !== 'clock'),
+    ['memory', 'register', 'register', 'register', 'memory'],
+  );
+});
+
 test('what cannot be recorded', async (t) => {
   const folder = scratch(t);
   const there = join(folder, 'there.trace');

@@ -36,6 +36,17 @@ test('a live recording: into the past, back to the present, and on', async (t) =
   assert.equal(await position(gdb), second);
   await gdb.run('continue');
   assert.ok((await position(gdb)) > second);
+  // Now it can be changed, and there only.
+  const now = await position(gdb);
+  await gdb.run('set var $stval = 0x1122334455667788');
+  assert.match(await gdb.run('print/x $stval'), /0x1122334455667788/);
+  await gdb.run('set var messages[63].words[0] = 12345678');
+  assert.match(await gdb.run('print messages[63].words[0]'), /12345678/);
+  await gdb.run('reverse-stepi');
+  assert.match((await gdb.attempt('set var $stval = 1')).error ?? '', /the past cannot be changed/);
+  await gdb.run('stepi');
+  assert.equal(await position(gdb), now);
+  assert.match(await gdb.run('print/x $stval'), /0x1122334455667788/);
   await gdb.run('delete');
   await gdb.run('detach');
   const { code, stdout, stderr } = await recording.ended;

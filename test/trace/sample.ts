@@ -44,7 +44,7 @@ export interface Sample {
 const bytes = (random: Random, length: number) => Uint8Array.from({ length }, () => random.below(256));
 
 function input(random: Random): Input {
-  switch (random.below(9)) {
+  switch (random.below(11)) {
     case 0:
       return { kind: 'clock', timeNs: random.below(2 ** 32) * 1000, psPerStep: random.below(3000) };
     case 1:
@@ -57,6 +57,12 @@ function input(random: Random): Input {
     case 5:
     case 6:
       return { kind: 'turn', hart: random.below(8), steps: 1 + random.below(random.pick([10, 20_000, 2 ** 30])) };
+    case 7:
+      return { kind: 'memory', address: 2 ** 31 + random.below(2 ** 31), data: bytes(random, 1 + random.below(20)) };
+    case 8: {
+      const value = (BigInt(random.below(2 ** 32)) << 32n) | BigInt(random.below(2 ** 32));
+      return { kind: 'register', hart: random.below(8), register: random.pick(['pc', 'a0', 'sepc']), value };
+    }
     default:
       return { kind: 'console', device: 'uart0', data: bytes(random, random.below(3)) };
   }

@@ -1,7 +1,7 @@
 /** C's arithmetic on values: promotions, conversions, operators (C11, 6.3.1 and 6.5). */
 import { Unavailable } from '../dwarf/expression.ts';
 import { floatOf, isSigned, numberOf } from '../format.ts';
-import { BaseType, type EnumType, type PlainType, PointerType, type Type, typeName, VOID } from '../types.ts';
+import { BaseType, type EnumType, type PlainType, PointerType, stripped, type Type, typeName, VOID } from '../types.ts';
 import type { MachineFrame } from '../unwind.ts';
 import { Value } from '../value.ts';
 import { ExpressionError } from './lexer.ts';
@@ -257,6 +257,11 @@ export function cast(frame: MachineFrame, value: Value, type: Type, plain: Plain
     case 'unknown':
   }
   throw new ExpressionError(`a value of type '${typeName(value.type)}' cannot become '${typeName(type)}'`);
+}
+
+/** A value as one of another type, as an assignment makes it (6.5.16.1). */
+export function castTo(value: Value, type: Type): Value {
+  return cast(value.frame, value, type, stripped(type));
 }
 
 function truncated(value: number): bigint {

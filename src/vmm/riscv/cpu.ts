@@ -41,6 +41,7 @@ import {
 import { buildInterpreter, type Interpreter } from './interpreter.ts';
 import { type DecodedPage, Jit } from './jit.ts';
 import { HartProbes } from './probes.ts';
+import { registerWriter } from './registers.ts';
 
 /** 64-bit registers of a hart that are state, in the order in which they are saved. */
 const STATE_64 = [
@@ -231,6 +232,9 @@ export class RiscvCpu implements Processor {
   f(hart: number, n: number): bigint {
     return this.#view.getBigUint64(this.base(hart) + H.f + 8 * n, true);
   }
+  setF(hart: number, n: number, value: bigint): void {
+    this.#view.setBigUint64(this.base(hart) + H.f + 8 * n, BigInt.asUintN(64, value), true);
+  }
   pmpAddress(hart: number, n: number): bigint {
     return this.#view.getBigUint64(this.base(hart) + H.pmpaddr + 8 * n, true);
   }
@@ -355,6 +359,17 @@ export class RiscvCpu implements Processor {
   setProbes(probes: ProbeSet): void {
     assert(this.#running < 0, 'probes are set between slices');
     this.#probes.set(probes);
+  }
+
+  restartProbes(): void {
+    this.#probes.stateChanged();
+  }
+
+  settable(register: string): boolean {
+    return registerWriter(register) !== undefined;
+  }
+  setRegister(hart: number, register: string, value: bigint): void {
+    registerWriter(register)!(this, hart, BigInt.asUintN(64, value));
   }
 
   #watching(): Exec {

@@ -1,4 +1,5 @@
 /** A hart's registers by name, for looking at: ABI names, x0 to x31, f0 to f31, and control and status registers. */
+import type { RiscvCpu } from './cpu.ts';
 import { MISA } from './csr.ts';
 import { F_NAMES, X_NAMES } from './disassembler.ts';
 import { MSTATUS } from './hart.ts';
@@ -52,6 +53,54 @@ const REGISTERS = new Map<string, Read>([
 /** How to read a register, as 64 bits unsigned; undefined for a name that there is not. */
 export function registerReader(name: string): Read | undefined {
   return REGISTERS.get(name);
+}
+
+type Write = (cpu: RiscvCpu, hart: number, value: bigint) => void;
+
+/** Exception vectors: direct or vectored (privileged specification, 3.1.7). */
+const VECTORS = ['mtvec', 'stvec'] as const;
+const PCS = ['mepc', 'sepc'] as const;
+const VALUES = ['mcause', 'mtval', 'mscratch', 'scause', 'stval', 'sscratch'] as const;
+const FLAGS = 0x1fn;
+const MODE = 7n;
+
+const setFlags: Write = (cpu, hart, value) => cpu.set32(hart, 'fflags', Number(value & FLAGS));
+const setMode: Write = (cpu, hart, value) => cpu.set32(hart, 'frm', Number(value & MODE));
+
+/** Without those that decide who runs and what an address means: a person has no business there between two steps. */
+const WRITERS = new Map<string, Write>([
+  [
+    'pc',
+    (cpu, hart, value) => {
+      cpu.set(hart, 'pc', value & ~1n);
+      // The page is looked up anew, as it is where a hart jumps.
+      cpu.set(hart, 'fetchPage', -1n);
+    },
+  ],
+  ['fp', (cpu, hart, value) => cpu.setX(hart, 8, value)],
+  ...X_NAMES.flatMap((name, n) =>
+    [name, `x${n}`].map((key) => [key, (cpu, hart, value) => cpu.setX(hart, n, value)] as [string, Write]),
+  ).slice(2),
+  ...F_NAMES.flatMap((name, n) =>
+    [name, `f${n}`].map((key) => [key, (cpu, hart, value) => cpu.setF(hart, n, value)] as [string, Write]),
+  ),
+  ...PCS.map((name) => [name, (cpu, hart, value) => cpu.set(hart, name, value & ~1n)] as [string, Write]),
+  ...VECTORS.map((name) => [name, (cpu, hart, value) => cpu.set(hart, name, value & ~2n)] as [string, Write]),
+  ...VALUES.map((name) => [name, (cpu, hart, value) => cpu.set(hart, name, value)] as [string, Write]),
+  ['fflags', setFlags],
+  ['frm', setMode],
+  [
+    'fcsr',
+    (cpu, hart, value) => {
+      setFlags(cpu, hart, value);
+      setMode(cpu, hart, value >> 5n);
+    },
+  ],
+]);
+
+/** How to set a register between two steps; undefined for one that cannot be set. */
+export function registerWriter(name: string): Write | undefined {
+  return WRITERS.get(name);
 }
 
 /** All control and status registers that can be looked at, by name. */
