@@ -5,7 +5,7 @@
 
 import { Divergence, UserError } from '../base/assert.ts';
 import { parsePlace } from '../debugger/place.ts';
-import type { Control, Direction, Hit, StateChange } from '../debugger/session.ts';
+import { type Control, type Direction, type Hit, type StateChange, UNCHANGEABLE } from '../debugger/session.ts';
 import { lineLocations } from '../symbols/index.ts';
 import { Arguments } from './arguments.ts';
 import type { Wanted } from './breakpoints.ts';
@@ -194,6 +194,7 @@ export class Adapter {
       return completions(this.#open, this.#frame(args), text.slice(0, args.whole('column', text.length + 1, 1) - 1));
     },
     setVariable: (args, task) => {
+      this.#mustLive();
       const { expression, frame } = this.#open.variables.part(args.whole('variablesReference'), args.text('name'));
       return this.#setValue(frame, expression, args, task);
     },
@@ -566,16 +567,23 @@ export class Adapter {
     return result;
   }
 
+  /** A machine whose state can be changed. */
+  #mustLive(): Debuggee {
+    const debuggee = this.#open;
+    if (debuggee.recorded?.ended !== null) throw new UserError(UNCHANGEABLE);
+    return debuggee;
+  }
+
   /** Gives an expression another value; the answer shows it. */
   async #setValue(frame: FrameReference, expression: string, args: Arguments, task: Task): Promise<object> {
-    const { variables } = this.#open;
+    const { variables } = this.#mustLive();
     await this.#change(task, await changeOf(variables.now, frame, expression, args.text('value')));
     const { name: _, ...shown } = await variables.evaluate(expression, frame, args.object('format').flag('hex'));
     return shown;
   }
 
   async #writeMemory(args: Arguments, task: Task): Promise<object> {
-    const { hart } = this.#open.variables.now.event;
+    const { hart } = this.#mustLive().variables.now.event;
     const text = args.text('data');
     const bytes = Buffer.from(text, 'base64');
     if (bytes.toString('base64') !== text) throw new UserError("writeMemory: 'data' must be bytes in base64");

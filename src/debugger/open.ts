@@ -28,6 +28,7 @@ import type {
   StopInfo,
   StopSpec,
 } from './session.ts';
+import { UNCHANGEABLE } from './session.ts';
 
 export interface OpenOptions {
   /** Bytes of guest memory and kept states, of all threads together; 2 GiB without it. */
@@ -39,8 +40,6 @@ export interface OpenOptions {
   /** The machine that is recorded lives: the trace will grow. */
   readonly live?: boolean;
 }
-
-const PAST = 'a recording cannot be changed; a branch makes a machine that lives on from any position';
 
 /** A trace of a path. A `UserError` says why it cannot be opened. */
 export async function openSession(path: string, options: OpenOptions = {}): Promise<DebugSession> {
@@ -161,11 +160,11 @@ export class ThreadSession implements DebugSession {
   }
 
   async type(_data: Uint8Array): Promise<void> {
-    throw new UserError(PAST);
+    throw new UserError(UNCHANGEABLE);
   }
 
   async change(_change: StateChange): Promise<void> {
-    throw new UserError(PAST);
+    throw new UserError(UNCHANGEABLE);
   }
 
   async close(): Promise<void> {

@@ -15,6 +15,10 @@ export type { ConsoleText } from '../replay/console-log.ts';
 export type * from '../replay/overview.ts';
 export type * from '../replay/stop-spec.ts';
 
+/** Why a machine that does not live cannot be changed. */
+export const UNCHANGEABLE =
+  'a recording cannot be changed; chronovisor/branch, or chronovisor branch, makes a machine that lives on from any position';
+
 export interface SessionInfo {
   /** Name of the trace. */
   readonly trace: string;
