@@ -60,6 +60,28 @@ test('stops ahead of the present, and the past behind it', async (t) => {
     if (again.reason === 'stop') assert.equal(again.pc, pc);
     await session.removeStop(id);
 
+    // Hits that are passed over, some of them in the past and the rest as they happen.
+    const half = (await session.info()).end;
+    const traps = await session.addStop({ kind: 'trap' });
+    const count = async (direction: 'forward' | 'back', hits: number) => {
+      const event = await session.run({ direction, passing: [{ stops: [traps], hits }], limit: half + 3_000_000 });
+      return { ...event, passed: event.passed?.[0] };
+    };
+    await session.seek(half);
+    const earlier = await session.run({ direction: 'back' });
+    assert.equal(earlier.reason, 'stop');
+    const before = await session.run({ direction: 'back' });
+    assert.equal(before.reason, 'stop');
+    const third = await count('forward', 2);
+    assert.deepEqual([third.reason, third.passed], ['stop', 2]);
+    assert.ok(third.position > half, 'the third one is ahead of what was recorded');
+    await session.seek((await session.info()).end);
+    // Going back from there, the same three in the other order.
+    const three = await session.run({ direction: 'back', passing: [{ stops: [traps], hits: 2 }] });
+    assert.deepEqual([three.position, three.passed], [before.position, [2]]);
+    assert.deepEqual((await count('forward', Number.POSITIVE_INFINITY)).hits, []);
+    await session.removeStop(traps);
+
     const abort = new AbortController();
     setTimeout(() => abort.abort(), 100);
     const held = await session.run({ direction: 'forward', signal: abort.signal });

@@ -109,6 +109,11 @@ test("Debian's kernel by a drawn schedule", async (t) => {
   if (cache) await laws(chaotic(debianShell(cache, 4, 3), 1), scratch(t), 6, 300_000_000);
 });
 
+/** Options for the embedded guest on a machine. */
+const machineOf = (memory: string, harts: number) => {
+  return ['--kernel', EMBEDDED_KERNEL, '--bios', 'none', '--memory', memory, '--harts', String(harts)];
+};
+
 /** The runs in which the race of the embedded guest must show by drawn schedules, and must not by the fixed one. */
 const RUNS = 12;
 
@@ -116,18 +121,7 @@ test(`a race that the fixed schedule never shows in ${RUNS} runs is found by dra
   const folder = scratch(t);
   const script = join(folder, 'work.script');
   writeFileSync(script, '> => work 400 1\\n\n> => poweroff\\n\n');
-  const machine = [
-    '--kernel',
-    EMBEDDED_KERNEL,
-    '--bios',
-    'none',
-    '--memory',
-    '64M',
-    '--harts',
-    '4',
-    '--script',
-    script,
-  ];
+  const machine = [...machineOf('64M', 4), '--script', script];
   const hunting = ['--until-failure', '--repeat', String(RUNS), '--timeout', '120'];
   const fixed = await chronovisor('record', ...machine, ...hunting, '-o', join(folder, 'fixed.trace'));
   assert.equal(fixed.code, 1, lastWords(fixed));
@@ -166,7 +160,7 @@ test(`a race that the fixed schedule never shows in ${RUNS} runs is found by dra
 
 test('signs of failure: a text, silence, waiting forever, an exit code', async (t) => {
   const folder = scratch(t);
-  const machine = ['--kernel', EMBEDDED_KERNEL, '--bios', 'none', '--memory', '16M', '--harts', '2'];
+  const machine = machineOf('16M', 2);
   const hunt = async (lines: string, ...options: string[]) => {
     const script = join(folder, 'script');
     writeFileSync(script, lines);
@@ -197,18 +191,7 @@ test('a hunt that is interrupted leaves nothing behind', async (t) => {
   const folder = scratch(t);
   const script = join(folder, 'script');
   writeFileSync(script, '> => work 60 1\\n\n> => poweroff\\n\n');
-  const machine = [
-    '--kernel',
-    EMBEDDED_KERNEL,
-    '--bios',
-    'none',
-    '--memory',
-    '16M',
-    '--harts',
-    '2',
-    '--script',
-    script,
-  ];
+  const machine = [...machineOf('16M', 2), '--script', script];
   const hunting = ['--until-failure', '--repeat', '1000000', '--json', '-o', join(folder, 'hunt.trace')];
   const child = start(['record', ...machine, ...hunting]);
   await until('two runs', () => (child.stdout().match(/"event":"run"/g)?.length ?? 0) >= 2);

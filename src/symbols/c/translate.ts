@@ -7,6 +7,7 @@
  */
 import { Random } from '../../base/random.ts';
 import { Unavailable } from '../dwarf/expression.ts';
+import { SymbolError } from '../error.ts';
 import { formatValue, isSigned } from '../format.ts';
 import { framesOf } from '../frames.ts';
 import { registerName, registerNumber } from '../riscv.ts';
