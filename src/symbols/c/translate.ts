@@ -76,8 +76,9 @@ function attempt<T>(work: () => T): T | null {
   try {
     return work();
   } catch (error) {
-    if (error instanceof Untranslatable || error instanceof ExpressionError || error instanceof Unavailable)
-      return null;
+    // What is wrong with the expression, or with the debug information, is told where it is evaluated.
+    const told = [Untranslatable, ExpressionError, Unavailable, SymbolError];
+    if (told.some((kind) => error instanceof kind)) return null;
     throw error;
   }
 }
