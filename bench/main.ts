@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { debianCache, readVersions } from '../scripts/debian.ts';
 import { findProgram } from '../scripts/process.ts';
 import { parseWhole } from '../src/cli/arguments.ts';
+import { benchEditor, editorText } from './editor.ts';
 import { benchGuests } from './guests.ts';
 import { firstStep, isQemu, type Mode, modesOf, type Sample, sample } from './modes.ts';
 import { measure } from './process.ts';
@@ -21,12 +22,15 @@ import { benchTimeline, timelineText } from './timeline.ts';
 
 const EMBEDDED = fileURLToPath(new URL('../../guests/embedded/kernel.elf', import.meta.url));
 
+const RACE = fileURLToPath(new URL('../../traces/heisenbug-v2.trace', import.meta.url));
+
 const USAGE = `npm run bench -- [options] [guest...]
 
 Measures the guests whose names contain one of the words; all of them without any.
 'timeline [TRACE...]' measures moving through traces instead, or through recordings of the guests that work for minutes, beside QEMU's
 reverse debugging where qemu-img is installed, too.
 'symbols [FILE...]' measures loading symbol files: by default Debian's vmlinux and the embedded guest.
+'editor' measures how long an editor waits for the debug adapter, with the embedded guest and a recording of Debian's boot.
 
   --repeat N   runs of each kind; medians are shown [3]
   --long       also the guests that work for minutes
@@ -62,6 +66,10 @@ if (words[0] === 'symbols') {
     console.log(`${symbolsText(measured[measured.length - 1])}\n`);
   }
   if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify({ measured }, null, 2)}\n`);
+  process.exit();
+}
+if (words[0] === 'editor') {
+  await editors();
   process.exit();
 }
 const repeat = parseWhole('--repeat', args.repeat, 1, 1000);
@@ -147,4 +155,25 @@ async function timelines(paths: readonly string[]): Promise<void> {
   const qemu = args['no-qemu'] || !booting ? null : await benchQemuReverse(booting);
   if (qemu) console.log(qemuReverseText(qemu));
   if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify({ measured, qemu }, null, 2)}\n`);
+}
+
+async function editors(): Promise<void> {
+  const recorded = mkdtempSync(join(tmpdir(), 'chronovisor-bench-'));
+  const measured = [];
+  try {
+    const guests = [{ trace: RACE, symbolFile: EMBEDDED, array: null as string | null }];
+    const booting = readVersions(debianCache()) && benchGuests(debianCache()).find(({ name }) => name === 'boot-1');
+    const vmlinux = join(debianCache(), 'vmlinux');
+    if (booting && existsSync(vmlinux)) {
+      await sample(booting, 'record', recorded);
+      guests.push({ trace: join(recorded, `${booting.name}.trace`), symbolFile: vmlinux, array: '__log_buf' });
+    }
+    for (const guest of guests) {
+      measured.push(await benchEditor(guest));
+      console.log(`${editorText(measured[measured.length - 1])}\n`);
+    }
+  } finally {
+    rmSync(recorded, { recursive: true, force: true });
+  }
+  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify({ measured }, null, 2)}\n`);
 }

@@ -52,6 +52,11 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? 0;
+}
+
 function medianSample(samples: readonly Sample[]): Sample {
   const of = (key: keyof Sample) => {
     const values = samples.map((s) => s[key]).filter((v) => v !== null);

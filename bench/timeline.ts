@@ -9,6 +9,7 @@ import { openSession } from '../src/debugger/open.ts';
 import type { DebugSession, StopSpec } from '../src/debugger/session.ts';
 import { TraceReader } from '../src/trace/index.ts';
 import { PAGE_BYTES, RAM_BASE } from '../src/vmm/layout.ts';
+import { quantile } from './report.ts';
 
 /** Milliseconds, wall and processor. */
 interface Timed {
@@ -188,11 +189,6 @@ function distribution(what: string, target: string, samples: readonly Timed[]): 
     ...{ p50: quantile(walls, 0.5), p99: quantile(walls, 0.99) },
     ...{ cpuP50: quantile(cpus, 0.5), cpuP99: quantile(cpus, 0.99) },
   };
-}
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? 0;
 }
 
 export function timelineText(result: TimelineResult): string {
