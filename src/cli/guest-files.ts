@@ -20,8 +20,10 @@ const ENTRIES_MAX = 200_000;
 const MODULE = /\.ko(\.debug)?$/;
 
 export function guestFiles({ kernel, moduleFolders, programs }: GuestFileOptions): GuestFiles {
-  const known = new Map(programs.map((path) => [basename(path).replace(/\.debug$/, ''), path]));
-  const opened = new Map<string, SymbolFile>();
+  const known = new Map(programs.map((path) => [basename(path).replace(/\.debug$/, ''), open(path)]));
+  for (const folder of moduleFolders) {
+    if (!existsSync(folder)) throw new UserError(`modules ${folder}: no such folder`);
+  }
   let modules: Map<string, string> | null = null;
   return {
     module: (name, sections) => {
@@ -29,13 +31,8 @@ export function guestFiles({ kernel, moduleFolders, programs }: GuestFileOptions
       const path = modules.get(name);
       return path === undefined ? null : open(path, { sections });
     },
-    program: (path) => {
-      const here = known.get(basename(path));
-      if (here === undefined) return null;
-      const file = opened.get(here) ?? open(here);
-      opened.set(here, file);
-      return file;
-    },
+    programs: [...known.values()],
+    program: (path) => known.get(basename(path)) ?? null,
   };
 }
 
@@ -56,7 +53,6 @@ function modulePaths(beside: string, folders: readonly string[]): Map<string, st
     if (before === undefined || `${before}.debug` === path) paths.set(name, path);
   };
   for (const folder of folders) {
-    if (!existsSync(folder)) throw new UserError(`modules ${folder}: no such folder`);
     for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).slice(0, ENTRIES_MAX)) {
       if (MODULE.test(file)) add(join(folder, file));
     }

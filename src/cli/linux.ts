@@ -14,6 +14,7 @@ import {
   modulesText,
   mountsOf,
   mountsText,
+  spaceOf,
   stackOf,
   type Task,
   taskOf,
@@ -70,7 +71,8 @@ export const linuxCommand = command(
     const files = guestFiles({ kernel: image.module.file.name, moduleFolders: args.modules, programs: args.program });
     try {
       const kernel = new Kernel(image, linuxMachine(machine));
-      const answer = answerOf(kernel, question, pid, new GuestSymbols(image, files));
+      const guest = new GuestSymbols(image, files, (problem) => console.error(`chronovisor: ${problem}`));
+      const answer = answerOf(kernel, question, pid, guest);
       console.log(args.json ? JSON.stringify(answer.value, jsonValue, 2) : answer.text);
     } catch (error) {
       throw error instanceof Unavailable ? new UserError(`linux ${question}: ${error.message}`) : error;
@@ -128,10 +130,9 @@ function stacks(kernel: Kernel, pid: number | null, guest: GuestSymbols): Answer
   const { items, problem } = pid === null ? tasksOf(kernel) : { items: [taskOf(kernel, pid)], problem: null };
   const all = items.map((task) => {
     const mappings = mappingsOf(kernel, task).items;
-    guest.placePrograms(task, mappings);
+    guest.placePrograms(spaceOf(kernel, task), mappings);
     return { task, stack: stackOf(kernel, task, FRAMES_MAX), mappings };
   });
-  for (const one of guest.problems) console.error(`chronovisor: ${one}`);
   const texts = all.map(
     ({ task, stack, mappings }) => `${taskText(task)}, ${task.state.words}\n${backtraceText(stack, mappings)}`,
   );

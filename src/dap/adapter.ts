@@ -256,7 +256,6 @@ export class Adapter {
       ]);
       return { position, end, timeNs, hart, live, trace };
     },
-    'chronovisor/branch': (args, task) => this.#branch(args, task),
     'chronovisor/type': async (args) => {
       await this.#open.session.type(new TextEncoder().encode(args.text('text')));
       return undefined;
@@ -288,7 +287,7 @@ export class Adapter {
     this.#entry = args.textOrWhole('stopAt', 'panic');
     const debuggee = await Debuggee.open(this.#host, args, (...what) => this.#told(...what), this.#tell);
     this.#debuggee = debuggee;
-    debuggee.whenModulesChange = () => this.#resetBreakpoints(debuggee, debuggee);
+    debuggee.whenSymbolsChange = () => this.#resetBreakpoints(debuggee, debuggee);
     await debuggee.settle();
     task.afterwards = () => this.#tell('initialized');
   }
@@ -304,7 +303,7 @@ export class Adapter {
     this.#entry = args.choice('stopAt', LIVE_ENTRIES, 'panic');
     const debuggee = await Debuggee.launch(this.#host, args, before !== null, this.#tell);
     this.#debuggee = debuggee;
-    debuggee.whenModulesChange = () => this.#resetBreakpoints(debuggee, debuggee);
+    debuggee.whenSymbolsChange = () => this.#resetBreakpoints(debuggee, debuggee);
     this.#launched = args;
     if (before) await this.#resetBreakpoints(debuggee, before);
     await debuggee.settle();
@@ -317,28 +316,6 @@ export class Adapter {
         this.#tell('breakpoint', { reason: 'changed', breakpoint });
       }
     }
-  }
-
-  /** The guest lives on from a position, as a recording of its own, and debugging goes on there. */
-  async #branch(args: Arguments, task: Task): Promise<object> {
-    const before = this.#open;
-    const { position, hart } = before.variables.now.event;
-    const at = args.has('position') ? await parsePlace(before.session, args.textOrWhole('position', '')) : position;
-    await this.#alone(before, async () => {
-      const debuggee = await before.branch(this.#host, at, args, this.#tell);
-      this.#debuggee = debuggee;
-      debuggee.whenModulesChange = () => this.#resetBreakpoints(debuggee, debuggee);
-      await this.#resetBreakpoints(debuggee, before);
-      await before.recorded?.finish();
-      await before.close();
-    });
-    this.#exception = null;
-    const trace = this.#open.recorded!.path;
-    task.afterwards = () => {
-      this.#tell('output', { category: 'console', output: `the guest lives on from here: recording to ${trace}\n` });
-      this.#stopped({ reason: 'goto', description: 'A branch: the guest lives on from here' }, hart);
-    };
-    return { trace };
   }
 
   /** The recording ends, and another one begins; its configuration may be a new one. */
@@ -681,7 +658,7 @@ export class Adapter {
     try {
       await work();
     } finally {
-      await (this.#debuggee ?? debuggee).settle();
+      await debuggee.settle();
       this.#motion = null;
       finish();
     }

@@ -1,6 +1,6 @@
 /** What is being debugged: a trace, its symbols and sources, and what was set in it. */
 import { UserError } from '../base/assert.ts';
-import type { DebugSession, Hit } from '../debugger/session.ts';
+import type { DebugSession, Hit, StopSpec } from '../debugger/session.ts';
 import type { Symbols } from '../symbols/index.ts';
 import type { Arguments } from './arguments.ts';
 import { type Breakpoint, Breakpoints } from './breakpoints.ts';
@@ -9,7 +9,7 @@ import { LinuxView } from './linux.ts';
 import { type Background, LogPoints } from './log-points.ts';
 import { holds, messageText } from './messages.ts';
 import { Moment } from './moment.ts';
-import type { Host, LaunchHooks, Recorded, Tell } from './protocol.ts';
+import type { Host, Recorded, Tell } from './protocol.ts';
 import { Sources } from './sources.ts';
 import { Variables } from './variables.ts';
 
@@ -29,10 +29,10 @@ export class Debuggee {
   readonly variables = new Variables();
   /** Null if no symbol file is of a Linux kernel. */
   readonly linux: LinuxView | null;
-  /** To be done when symbols have come or gone with modules of Linux. */
-  whenModulesChange: () => Promise<void> = async () => {};
-  /** Stops of the session at which modules may come or go. */
-  #moduleStops: readonly number[] | null = null;
+  /** To be done when symbols have come or gone with what is loaded in Linux. */
+  whenSymbolsChange: () => Promise<void> = async () => {};
+  /** Stops of the session at which symbols may come or go. */
+  #arrivals: readonly number[] | null = null;
   /** How many there are. */
   harts = 0;
   /** The recording that the session is of, if it is made here. */
@@ -74,7 +74,7 @@ export class Debuggee {
     const sources = new Sources(symbols, host, options);
     const another = () => host.openTrace(trace, 'background');
     const logPoints = new LogPoints(symbols, sources, another, background, tell);
-    return new Debuggee(session, symbols, sources, linuxView(host, args, symbols), logPoints);
+    return new Debuggee(session, symbols, sources, linuxView(host, args, symbols, tell), logPoints);
   }
 
   /** Begins the recording that a client's configuration describes. `again`: after one of the same. */
@@ -83,16 +83,19 @@ export class Debuggee {
       ? host.openSymbols(args.texts('symbolFiles'))
       : kernelSymbols(host, args, tell);
     const options = { map: args.entries('sourceMap'), folders: args.texts('sourceFolders') };
-    const live = await alive(tell, (hooks) => host.launch(args, again, hooks));
+    const feed = new ConsoleFeed(tell);
+    let moved = 0;
+    const recorded: Recorded = await host.launch(args, again, {
+      console: (data) => feed.add(data, recorded.position, recorded.timeNs),
+      moved: (position, timeNs) => {
+        const now = performance.now();
+        if (now - moved < MOVED_MS) return;
+        moved = now;
+        tell('chronovisor/position', { position, timeNs, live: true, running: true });
+      },
+    });
     const sources = new Sources(symbols, host, options);
-    return new Debuggee(live.recorded.session, symbols, sources, linuxView(host, args, symbols), live);
-  }
-
-  /** Lets the guest live on from a position, as a recording of its own. */
-  async branch(host: Host, at: number, args: Arguments, tell: Tell): Promise<Debuggee> {
-    const { trace } = await this.session.info();
-    const live = await alive(tell, (hooks) => host.branch(trace, at, args, hooks));
-    return new Debuggee(live.recorded.session, this.symbols, this.sources, this.linux, live);
+    return new Debuggee(recorded.session, symbols, sources, linuxView(host, args, symbols, tell), { recorded, feed });
   }
 
   /** The machine stands still from now on, and can be looked at. */
@@ -106,21 +109,21 @@ export class Debuggee {
 
   /** The machine as it stands, with the symbols of what is there. */
   async #look(): Promise<Moment> {
-    const code = this.linux?.moduleCode ?? [];
     const { session } = this;
-    this.#moduleStops ??= await Promise.all(code.map((address) => session.addStop({ kind: 'breakpoint', address })));
+    this.#arrivals ??= await Promise.all((this.linux?.arrivals ?? []).map((stop) => session.addStop(stop)));
     const moment = await Moment.of(session, this.symbols, this.linux);
-    if (await this.linux?.followModules(moment)) await this.whenModulesChange();
+    if (await this.linux?.follow(moment)) await this.whenSymbolsChange();
     return moment;
   }
 
   /** Which hits shall end a movement, as a person sees it; prints what log points have to say. */
   async judge(hits: readonly Hit[], moment: Moment, tell: Tell): Promise<Breakpoint[]> {
     const ending: Breakpoint[] = [];
-    if (hits.some(({ stop }) => this.#moduleStops?.includes(stop))) await this.#look();
+    if (hits.some(({ stop }) => this.#arrivals?.includes(stop))) await this.#look();
     for (const hit of hits) {
       const breakpoint = this.breakpoints.of(hit.stop);
       if (!breakpoint || ending.includes(breakpoint)) continue;
+      if (breakpoint.wanted.stops.some(isInProcess) && !(await this.#isThere(hit))) continue;
       const { condition, logMessage, stops } = breakpoint.wanted;
       // What happened in a step, the engine has looked at when it was done; going back, the machine stands before it.
       const decided = breakpoint.exact && stops[0].kind !== 'breakpoint';
@@ -131,6 +134,12 @@ export class Debuggee {
       else await this.#log(logMessage, hit.hart, moment, tell);
     }
     return ending;
+  }
+
+  /** Whether the process that was hit has the program: another may have had its page tables at another time. */
+  async #isThere({ pc }: Hit): Promise<boolean> {
+    await this.#look();
+    return this.symbols.moduleAt(pc) !== null;
   }
 
   /** Says what a log point has to say where the machine stands. */
@@ -144,21 +153,7 @@ export class Debuggee {
   }
 }
 
-/** Begins a recording whose console and whose way the client is told of. */
-async function alive(tell: Tell, begin: (hooks: LaunchHooks) => Promise<Recorded>): Promise<Live> {
-  const feed = new ConsoleFeed(tell);
-  let moved = 0;
-  const recorded: Recorded = await begin({
-    console: (data) => feed.add(data, recorded.position, recorded.timeNs),
-    moved: (position, timeNs) => {
-      const now = performance.now();
-      if (now - moved < MOVED_MS) return;
-      moved = now;
-      tell('chronovisor/position', { position, timeNs, live: true, running: true });
-    },
-  });
-  return { recorded, feed };
-}
+const isInProcess = (stop: StopSpec) => stop.kind === 'breakpoint' && stop.space !== undefined;
 
 /** Where a configuration names no symbol files, the kernel may have symbols itself. */
 function kernelSymbols(host: Host, args: Arguments, tell: Tell): Symbols {
@@ -172,7 +167,9 @@ function kernelSymbols(host: Host, args: Arguments, tell: Tell): Symbols {
   return host.openSymbols([]);
 }
 
-function linuxView(host: Host, args: Arguments, symbols: Symbols): LinuxView | null {
+function linuxView(host: Host, args: Arguments, symbols: Symbols, tell: Tell): LinuxView | null {
+  const report = (problem: string) => tell('output', { category: 'important', output: `${problem}\n` });
+  const files = (kernel: string) => host.guestFiles({ kernel, moduleFolders, programs });
   const [moduleFolders, programs] = [args.texts('moduleFolders'), args.texts('programs')];
-  return LinuxView.of(symbols, (kernel) => host.guestFiles({ kernel, moduleFolders, programs }), args.flag('tasks'));
+  return LinuxView.of(symbols, files, args.flag('tasks'), report);
 }

@@ -1,5 +1,6 @@
 /** Linux in the machine, for the protocol: the tasks that harts run and those that wait, as threads; symbols of modules and programs. */
 import { UserError } from '../base/assert.ts';
+import type { StopSpec } from '../debugger/session.ts';
 import {
   currentTasks,
   type Found,
@@ -33,6 +34,11 @@ export const isTaskThread = (thread: number) => thread > TASK_THREADS;
 
 /** What every load and every unload of a module comes by, with the module in the kernel's list. */
 const MODULE_FUNCTIONS = ['do_init_module', 'free_module'];
+/** What a process comes by when it has a new program, which is in its memory. */
+const PROGRAM_FUNCTION = 'start_thread';
+
+/** Address spaces whose mappings are kept. */
+const SPACES_MAX = 64;
 
 /** For as long as something is debugged. */
 export class LinuxView {
@@ -46,29 +52,71 @@ export class LinuxView {
   /** What was found in the memory of processes, by address space. */
   readonly mappings = new Map<string, { readonly mark: string; readonly found: readonly Mapping[] }>();
 
-  private constructor(image: KernelImage, files: GuestFiles, tasksShown: boolean) {
+  private constructor(image: KernelImage, files: GuestFiles, tasksShown: boolean, report: (problem: string) => void) {
     this.image = image;
-    this.guest = new GuestSymbols(image, files);
+    this.guest = new GuestSymbols(image, files, report);
     this.tasksShown = tasksShown;
   }
 
-  /** Null if no symbol file is Linux's. `files`: for the kernel's file. */
-  static of(symbols: Symbols, files: (kernel: string) => GuestFiles, tasksShown: boolean): LinuxView | null {
+  /** Null if no symbol file is Linux's. `files`: for the kernel's file; `report` is told which of them are refused. */
+  static of(
+    symbols: Symbols,
+    files: (kernel: string) => GuestFiles,
+    tasksShown: boolean,
+    report: (problem: string) => void,
+  ): LinuxView | null {
     const image = KernelImage.of(symbols);
-    return image && new LinuxView(image, files(image.module.file.name), tasksShown);
+    return image && new LinuxView(image, files(image.module.file.name), tasksShown, report);
   }
 
-  /** Addresses of code at which other modules may come to be there. */
-  get moduleCode(): bigint[] {
+  /** Where modules and programs come and go. */
+  get arrivals(): StopSpec[] {
+    return [
+      ...MODULE_FUNCTIONS.flatMap((name) => this.#entryOf(name)),
+      ...(this.guest.programs.length > 0 ? this.#entryOf(PROGRAM_FUNCTION, this.#ownEntries()) : []),
+    ];
+  }
+
+  #entryOf(name: string, condition?: string): StopSpec[] {
     const { module } = this.image;
-    return MODULE_FUNCTIONS.flatMap((name) => {
-      const [symbol] = module.file.symbols?.named(name) ?? [];
-      return symbol ? [inMemory(module, symbol.address)] : [];
-    });
+    const [symbol] = module.file.symbols?.named(name) ?? [];
+    if (!symbol) return [];
+    const address = inMemory(module, symbol.address);
+    return [{ kind: 'breakpoint', address, ...(condition === undefined ? {} : { condition }) }];
   }
 
-  /** Looks which modules there are; tells whether symbols have changed with them. */
-  async followModules(moment: Moment): Promise<boolean> {
+  /**
+   * The new program's second argument is where it begins. Page by page that is as in its file, so that other programs can be passed over; not with a program
+   * that another one loads, or a library.
+   */
+  #ownEntries(): string | undefined {
+    const files = this.guest.programs.map(({ elf }) => elf);
+    if (files.some((elf) => elf.section('.interp') || elf.entry === 0n)) return undefined;
+    return files.map(({ entry }) => `(a1 & 4095) == ${entry & 4095n}`).join(' || ');
+  }
+
+  /** Takes over the symbols of what is there now; tells whether there are others than before. */
+  async follow(moment: Moment): Promise<boolean> {
+    const modules = await this.#followModules(moment);
+    const programs = await this.#followProgram(moment);
+    return modules || programs;
+  }
+
+  /** Addresses of programs are meant in the process that the machine stands in. */
+  async #followProgram(moment: Moment): Promise<boolean> {
+    const { linux } = moment;
+    const { hart } = moment.event;
+    const task = (await linux?.currents())?.[hart] ?? null;
+    const { symbols } = this.image;
+    if (!linux || !task || task.kernelThread) {
+      symbols.here = undefined;
+      return false;
+    }
+    symbols.here = await linux.ask((kernel) => spaceOf(kernel, task));
+    return this.guest.programs.length > 0 && linux.placePrograms(hart, task);
+  }
+
+  async #followModules(moment: Moment): Promise<boolean> {
     const mark = (await moment.linux?.look(modulesMark)) ?? null;
     if (mark !== null && mark === this.#modulesMark) return false;
     this.#modulesMark = mark;
@@ -84,8 +132,8 @@ export class LinuxMoment {
   readonly #moment: Moment;
   #kernel: Promise<Kernel> | null = null;
   #currents: Promise<readonly (Task | null)[]> | null = null;
-  /** By thread, of those whose stacks were asked for. */
-  readonly #tasks = new Map<number, { readonly task: Task; readonly satp: bigint }>();
+  /** Page tables by thread, of those whose stacks were asked for. */
+  readonly #satps = new Map<number, bigint>();
   readonly #mappings = new Map<number, readonly Mapping[]>();
 
   constructor(view: LinuxView, moment: Moment) {
@@ -135,35 +183,39 @@ export class LinuxMoment {
 
   /** Page tables of a thread that is a task; undefined for others. */
   spaceOf(thread: number): bigint | undefined {
-    return isTaskThread(thread) ? this.#tasks.get(thread)?.satp : undefined;
+    return isTaskThread(thread) ? this.#satps.get(thread) : undefined;
+  }
+
+  /** What a thread is about: a task that waits, or the one that a hart runs; null where Linux tells nothing of it. */
+  async #taskOf(thread: number): Promise<Task | null> {
+    if (isTaskThread(thread)) return this.ask((kernel) => taskOf(kernel, thread - TASK_THREADS));
+    // Firmware has memory of its own.
+    if (this.#moment.harts[thread]?.privilege === 'M') return null;
+    return (await this.currents())[thread] ?? null;
   }
 
   /** Where a thread's stack begins; null for a hart of which Linux tells nothing. */
-  async stackStart(thread: number): Promise<StackStart | null> {
-    const task = isTaskThread(thread)
-      ? await this.ask((kernel) => taskOf(kernel, thread - TASK_THREADS))
-      : ((await this.currents())[thread] ?? null);
-    // Firmware has memory of its own.
-    if (!task || this.#moment.harts[thread]?.privilege === 'M') return null;
-    this.#tasks.set(thread, await this.ask((kernel) => ({ task, satp: satpOf(kernel, task) })));
-    return this.ask((kernel) => stackStart(kernel, task));
+  async stackStart(thread: number): Promise<{ readonly task: Task; readonly start: StackStart } | null> {
+    const task = await this.#taskOf(thread);
+    if (!task) return null;
+    this.#satps.set(thread, await this.ask((kernel) => satpOf(kernel, task)));
+    return { task, start: await this.ask((kernel) => stackStart(kernel, task)) };
   }
 
   /** Puts symbols where a thread's programs are; tells whether that changed anything. */
-  async placePrograms(thread: number): Promise<boolean> {
-    const known = this.#tasks.get(thread);
-    if (!known) return false;
-    const { task } = known;
-    const space = spaceOf(task);
-    const mark = await this.ask(() => mappingsMark(task));
-    let mappings = this.#view.mappings.get(space);
-    if (mappings?.mark !== mark) {
+  async placePrograms(thread: number, task: Task): Promise<boolean> {
+    const { mappings, guest } = this.#view;
+    const [space, mark] = await this.ask((kernel) => [spaceOf(kernel, task), mappingsMark(task)]);
+    let known = mappings.get(space);
+    if (known?.mark !== mark) {
       const { items } = await this.ask((kernel) => mappingsOf(kernel, task));
-      mappings = { mark, found: items };
-      this.#view.mappings.set(space, mappings);
+      known = { mark, found: items };
+      mappings.delete(space);
+      mappings.set(space, known);
+      if (mappings.size > SPACES_MAX) mappings.delete(mappings.keys().next().value!);
     }
-    this.#mappings.set(thread, mappings.found);
-    return this.#view.guest.placePrograms(task, mappings.found);
+    this.#mappings.set(thread, known.found);
+    return guest.placePrograms(space, known.found);
   }
 
   /** Name of the program that an address in a thread's stack belongs to; null for the kernel's. */

@@ -177,12 +177,15 @@ export class Moment {
   async stack(thread: number, count: number): Promise<Stack> {
     const known = this.#stacks.get(thread);
     if (known && (known.whole || known.frames.length >= count)) return known;
-    const start = (await this.linux?.stackStart(thread)) ?? (await this.#hartStart(thread));
+    const inLinux = await this.linux?.stackStart(thread);
+    const start = inLinux?.start ?? (await this.#hartStart(thread));
     let stack = await this.#unwind(start, count);
     // The program's own symbols, where the way leads into a program.
     const user = start.context.userSpace;
     const inProgram = user !== undefined && stack.frames.some(({ machine }) => machine.space === user);
-    if (inProgram && (await this.linux?.placePrograms(thread))) stack = await this.#unwind(start, count);
+    if (inLinux && inProgram && (await this.linux?.placePrograms(thread, inLinux.task))) {
+      stack = await this.#unwind(start, count);
+    }
     this.#stacks.set(thread, stack);
     return stack;
   }

@@ -4,6 +4,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { UserError } from '../base/assert.ts';
 import { EXCEPTIONS } from '../debugger/causes.ts';
 import type { StopSpec } from '../debugger/session.ts';
+import { satpOfSpace } from '../linux/index.ts';
 import { type BreakLocation, functionLocations, lineLocations, type Symbols } from '../symbols/index.ts';
 import { type Arguments, hex, parseAddress } from './arguments.ts';
 import type { Wanted } from './breakpoints.ts';
@@ -11,6 +12,12 @@ import { symbolText } from './code.ts';
 import type { Sources } from './sources.ts';
 
 const breakpoint = (address: bigint): StopSpec => ({ kind: 'breakpoint', address });
+
+/** A place in a program is meant in the process that has it. */
+function breakpointAt({ address, module }: BreakLocation): StopSpec {
+  const space = satpOfSpace(module.space);
+  return { kind: 'breakpoint', address, ...(space === undefined ? {} : { space }) };
+}
 
 /** Condition, hit count and message, where they are given and not empty. */
 function when(args: Arguments): Pick<Wanted, 'condition' | 'hitCondition' | 'logMessage'> {
@@ -35,7 +42,7 @@ export function sourcePoints(symbols: Symbols, sources: Sources, path: string, a
       : { line };
     return {
       reason: 'breakpoint',
-      stops: locations.map(({ address }) => breakpoint(address)),
+      stops: locations.map(breakpointAt),
       problem,
       place,
       ...when(args),
@@ -64,10 +71,10 @@ export function functionPoints(symbols: Symbols, sources: Sources, all: readonly
     const name = args.text('name').trim();
     const address = parseAddress(name.replace(/^\*/, ''));
     const locations = address === null ? functionLocations(symbols, name) : [];
-    const addresses = address === null ? locations.map((location) => location.address) : [address];
+    const stops = address === null ? locations.map(breakpointAt) : [breakpoint(address)];
     const place = locations[0] ? placeOf(locations[0], sources) : {};
     const problem = `no symbol file has a function '${name}'`;
-    return { reason: 'function breakpoint', stops: addresses.map(breakpoint), problem, place, ...when(args) };
+    return { reason: 'function breakpoint', stops, problem, place, ...when(args) };
   });
 }
 
@@ -78,7 +85,10 @@ function placeOf({ address, location }: BreakLocation, sources: Sources): Partia
 }
 
 function unique(locations: readonly BreakLocation[]): BreakLocation[] {
-  return locations.filter(({ address }, i) => locations.findIndex((other) => other.address === address) === i);
+  return locations.filter(
+    ({ address, module }, i) =>
+      locations.findIndex((other) => other.address === address && other.module.space === module.space) === i,
+  );
 }
 
 export function instructionPoints(symbols: Symbols, all: readonly Arguments[]): Wanted[] {

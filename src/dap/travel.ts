@@ -32,6 +32,12 @@ interface Place {
   readonly frame: Frame;
 }
 
+/** The function that a hart is in. */
+interface Standing extends Place {
+  /** Whether it is a program's, which traps lead out of. */
+  readonly inProgram: boolean;
+}
+
 const SP = 2;
 /** Steps of one movement by line; a line that takes more of them is left where it is. */
 const STEPS_MAX = 1_000_000;
@@ -145,6 +151,43 @@ async function backTo(traveller: Traveller, { hart, direction }: StepKind, level
   return arrival.breakpoints.length > 0 || ended(arrival.event) ? arrival : null;
 }
 
+const ECALL = 0x73n;
+
+/**
+ * Back into a program from a trap that it took, such as a system call or a missing page: as if the kernel took no time. Null if the hart is in no trap that was
+ * taken from the program's frame.
+ */
+async function outOfTrap(
+  traveller: Traveller,
+  { hart, direction }: StepKind,
+  level: Standing,
+): Promise<Arrival | null> {
+  if (!level.inProgram) return null;
+  const { session, symbols } = traveller;
+  const moment = await Moment.of(session, symbols);
+  if (moment.harts[hart].privilege === 'U') return null;
+  const { frames } = await moment.stack(hart, Number.MAX_SAFE_INTEGER);
+  const places = await moment.settle(() => frames.map(placeOfFrame));
+  const place = places.find((one) => one.frame.machine.method === 'trap frame' && same(one, level));
+  if (!place) return null;
+  const { machine } = place.frame;
+  const isEcall = (address: bigint) =>
+    moment.settle(() => littleEndian(machine.context.memory.read(address, 4) ?? new Uint8Array(4)) === ECALL);
+  const { pc } = machine;
+  // A system call goes on behind itself; anything else is tried again.
+  const addresses =
+    direction === 'forward'
+      ? [(await isEcall(pc)) ? pc + 4n : pc]
+      : [pc, ...((await isEcall(pc - 4n)) ? [pc - 4n] : [])];
+  const condition = `sp == ${machine.get(SP) ?? 0n}`;
+  const until = addresses.map((address) => ({ kind: 'breakpoint', address, condition }) as const);
+  return run(traveller, direction, until);
+}
+
+function littleEndian(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
+
 /** On until the function of the innermost frame has returned; back, to the call that led into it. */
 export async function stepOut(traveller: Traveller, direction: Direction, hart: number): Promise<Arrival | null> {
   const here = await placeOf(traveller, hart);
@@ -173,12 +216,13 @@ function returnTo(
 }
 
 /** Where the innermost frame of a hart is. */
-async function placeOf({ session, symbols }: Traveller, hart: number): Promise<Place> {
+async function placeOf({ session, symbols }: Traveller, hart: number): Promise<Standing> {
   const moment = await Moment.of(session, symbols);
   const frame = await moment.frame({ hart, index: 0 });
   // The caller, too, while memory is at hand.
   await moment.settle(() => frame.machine.caller?.pc);
-  return moment.settle(() => placeOfFrame(frame));
+  const place = await moment.settle(() => placeOfFrame(frame));
+  return { ...place, inProgram: moment.harts[hart].privilege === 'U' };
 }
 
 function placeOfFrame(frame: Frame): Place {
@@ -275,11 +319,13 @@ class LineStep {
   }
 
   /** To the beginning of the line; from there, to the beginning of the one before. */
-  async #back(from: Place, begin: Stretch): Promise<Arrival> {
+  async #back(from: Standing, begin: Stretch): Promise<Arrival> {
     let stretch = begin;
     let arrival: Arrival;
     if (from.pc === begin.start) {
       arrival = await instruction(this.#traveller, { ...this.#kind });
+      if (this.#isOver(arrival)) return arrival;
+      arrival = (await outOfTrap(this.#traveller, this.#kind, from)) ?? arrival;
       if (this.#isOver(arrival)) return arrival;
       let here = await placeOf(this.#traveller, this.#kind.hart);
       const { caller } = here.frame.machine;
@@ -341,9 +387,17 @@ class LineStep {
     for (;;) {
       const level = await placeOf(this.#traveller, hart);
       const arrival = await leg(this.#traveller, { direction, hart, over, range: { start, end } });
-      if (!isInterrupted(arrival)) return arrival;
-      const back = await backTo(this.#traveller, this.#kind, level);
-      if (back) return back;
+      if (isInterrupted(arrival)) {
+        const back = await backTo(this.#traveller, this.#kind, level);
+        if (back) return back;
+      } else {
+        const out =
+          arrival.breakpoints.length > 0 || ended(arrival.event)
+            ? null
+            : await outOfTrap(this.#traveller, this.#kind, level);
+        if (!out) return arrival;
+        if (out.breakpoints.length > 0 || ended(out.event)) return out;
+      }
       const { pc } = (await session.harts())[hart];
       const event: StopEvent = { ...(await session.where()), reason: 'done', hart, pc, hits: [] };
       if (pc < start || pc >= end) return { event, breakpoints: [] };

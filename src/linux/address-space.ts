@@ -144,5 +144,15 @@ export function memoryOf(kernel: Kernel, task: Task): MemoryReader {
   return kernel.machine.memory(satpOf(kernel, task));
 }
 
-/** Symbols of a process's programs are found in an address space of this name. */
-export const spaceOf = ({ process }: Pick<Task, 'process'>) => `user:${process}`;
+const ROOT = SATP_MODE | ((1n << 44n) - 1n);
+
+/** Symbols of a process's programs are found in an address space of this name, which ends with its page tables as a value of `satp`. */
+export function spaceOf(kernel: Kernel, task: Task): string {
+  return `user ${task.process} ${hex(satpOf(kernel, task) & ROOT)}`;
+}
+
+/** Page tables of an address space by its name; undefined for what is none of a process. */
+export function satpOfSpace(space: string | null): bigint | undefined {
+  const root = /^user \d+ (0x[0-9a-f]+)$/.exec(space ?? '')?.[1];
+  return root === undefined ? undefined : BigInt(root);
+}

@@ -1,14 +1,16 @@
 /** Symbols of what comes and goes: kernel modules, and programs in processes. They are there for as long as the guest has them there. */
+import { UserError } from '../base/assert.ts';
 import type { SymbolFile, SymbolModule } from '../symbols/index.ts';
-import { type Mapping, spaceOf } from './address-space.ts';
+import type { Mapping } from './address-space.ts';
 import type { KernelImage } from './kernel.ts';
 import type { Module } from './modules.ts';
-import type { Task } from './tasks.ts';
 
 /** The computer's files with symbols. */
 export interface GuestFiles {
   /** The file of a kernel module, put where the guest has its sections; null if none is found. */
   module(name: string, sections: ReadonlyMap<string, bigint>): SymbolFile | null;
+  /** The files of all programs that were named. */
+  readonly programs: readonly SymbolFile[];
   /** The file of the program or library that has this path in the guest; null if none was named. */
   program(path: string): SymbolFile | null;
 }
@@ -19,6 +21,8 @@ interface Placed {
 }
 
 const PAGE_MASK = 0xfffn;
+/** Address spaces whose programs have symbols at one time: processes end, and nobody tells. */
+const SPACES_MAX = 64;
 
 export class GuestSymbols {
   readonly #image: KernelImage;
@@ -29,16 +33,13 @@ export class GuestSymbols {
   readonly #known = new Map<string, SymbolFile | null>();
   /** By address space. */
   readonly #programs = new Map<string, Placed[]>();
-  readonly #problems = new Set<string>();
+  readonly #report: (problem: string) => void;
 
-  constructor(image: KernelImage, files: GuestFiles) {
+  /** `report` is told what files are refused, and why. */
+  constructor(image: KernelImage, files: GuestFiles, report: (problem: string) => void) {
     this.#image = image;
     this.#files = files;
-  }
-
-  /** What files were refused, and why. */
-  get problems(): readonly string[] {
-    return [...this.#problems];
+    this.#report = report;
   }
 
   /** Takes over the modules that are loaded now; tells whether they are others than before. */
@@ -81,17 +82,26 @@ export class GuestSymbols {
   }
 
   #open({ name, sections, buildId }: Module): SymbolFile | null {
-    const file = this.#files.module(name, new Map(sections.map((section) => [section.name, section.address])));
-    if (!file || buildId === null || file.buildId === null || file.buildId === buildId) return file;
-    this.#problems.add(
-      `${file.name}: is not the module ${name} that is loaded (build id ${file.buildId}, in memory ${buildId})`,
-    );
+    try {
+      const file = this.#files.module(name, new Map(sections.map((section) => [section.name, section.address])));
+      if (!file || buildId === null || file.buildId === null || file.buildId === buildId) return file;
+      this.#report(
+        `${file.name}: is not the module ${name} that is loaded (build id ${file.buildId}, in memory ${buildId})`,
+      );
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#report(error.message);
+    }
     return null;
   }
 
-  /** Takes over the programs and libraries of a task, at their places in its memory; tells whether they are others than before. */
-  placePrograms(task: Task, mappings: readonly Mapping[]): boolean {
-    const space = spaceOf(task);
+  /** The files of all programs that were named. */
+  get programs(): readonly SymbolFile[] {
+    return this.#files.programs;
+  }
+
+  /** Takes over the programs and libraries in an address space, at their places there; tells whether they are others than before. */
+  placePrograms(space: string, mappings: readonly Mapping[]): boolean {
     const before = this.#programs.get(space) ?? [];
     const now: Placed[] = [];
     for (const [path, { start, fileOffset }] of firstOfEach(mappings)) {
@@ -105,8 +115,16 @@ export class GuestSymbols {
       );
     }
     for (const one of before) if (!now.includes(one)) this.#image.symbols.remove(one.module);
-    this.#programs.set(space, now);
+    // Last are the spaces that were looked at last.
+    this.#programs.delete(space);
+    if (now.length > 0) this.#programs.set(space, now);
+    if (this.#programs.size > SPACES_MAX) this.#forget(this.#programs.keys().next().value!);
     return now.length !== before.length || now.some((one) => !before.includes(one));
+  }
+
+  #forget(space: string): void {
+    for (const { module } of this.#programs.get(space) ?? []) this.#image.symbols.remove(module);
+    this.#programs.delete(space);
   }
 }
 

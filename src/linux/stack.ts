@@ -15,11 +15,12 @@ const SAVED = Array.from({ length: 12 }, (_, n) => registerNumber(`s${n}`)!);
 
 export function stackStart(kernel: Kernel, task: Task): StackStart {
   const { symbols } = kernel.image;
-  const user = task.kernelThread ? {} : { userSpace: spaceOf(task) };
+  const userSpace = task.kernelThread ? undefined : spaceOf(kernel, task);
+  const user = userSpace === undefined ? {} : { userSpace };
   const memory = memoryOf(kernel, task);
   if (task.hart === null) return { context: { symbols, memory, ...user }, registers: sleepingRegisters(kernel, task) };
   const { privilege, registers } = kernel.machine.harts[task.hart];
-  const space = privilege === 'U' ? { space: spaceOf(task) } : {};
+  const space = privilege === 'U' && userSpace !== undefined ? { space: userSpace } : {};
   return { context: { symbols, memory, ...space, ...user }, registers };
 }
 

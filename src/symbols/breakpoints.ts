@@ -167,7 +167,11 @@ function locationOf(
 }
 
 function unique(locations: readonly BreakLocation[]): BreakLocation[] {
-  const byAddress = new Map<bigint, BreakLocation>();
-  for (const location of locations) if (!byAddress.has(location.address)) byAddress.set(location.address, location);
-  return [...byAddress.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
+  // At one address in several address spaces there are several places.
+  const byPlace = new Map<string, BreakLocation>();
+  for (const location of locations) {
+    const key = `${location.address} ${location.module.space}`;
+    if (!byPlace.has(key)) byPlace.set(key, location);
+  }
+  return [...byPlace.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
 }

@@ -169,6 +169,8 @@ export interface ElfOptions {
 export class ElfFile {
   readonly source: SymbolSource;
   readonly type: number;
+  /** Where the program begins. */
+  readonly entry: bigint;
   readonly sections: readonly ElfSection[];
   /** Address ranges of the loadable segments. */
   readonly segments: readonly { readonly low: bigint; readonly high: bigint; readonly executable: boolean }[];
@@ -186,7 +188,8 @@ export class ElfFile {
     this.type = header.u16();
     const machine = header.u16();
     if (machine !== EM_RISCV) throw bad(`ELF file for machine ${machine}; one for RISC-V (${EM_RISCV}) is needed`);
-    header.at = 32;
+    header.at = 24;
+    this.entry = header.u64();
     const programAt = header.u64Number();
     const sectionsAt = header.u64Number();
     header.at = 54;

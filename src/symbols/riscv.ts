@@ -123,8 +123,11 @@ export function isTrapReturn(code: Uint8Array): boolean {
   return littleEndian(code.subarray(0, 4)) === BigInt(SRET);
 }
 
-/** Whether code from here on stores registers to the stack. */
-export function savesRegisters(code: Uint8Array): boolean {
+/**
+ * Whether code from here on stores registers to the stack. Unless it is known to be the rest of a function, it ends with a return from a trap; within one there may
+ * be several.
+ */
+export function savesRegisters(code: Uint8Array, isWhole: boolean): boolean {
   for (let at = 0; at + 4 <= code.length; ) {
     const low = code[at] | (code[at + 1] << 8);
     if ((low & 3) !== 3) {
@@ -134,7 +137,7 @@ export function savesRegisters(code: Uint8Array): boolean {
       continue;
     }
     const word = (low | (code[at + 2] << 16) | (code[at + 3] << 24)) >>> 0;
-    if (word === SRET) return false;
+    if (word === SRET && !isWhole) return false;
     // sd with the base sp
     if ((word & 0x7f) === 0x23 && ((word >>> 12) & 7) === 3 && ((word >>> 15) & 31) === SP) return true;
     at += 4;

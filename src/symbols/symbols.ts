@@ -33,6 +33,8 @@ export interface Symbolised {
 export class Symbols {
   readonly #modules: SymbolModule[] = [];
   #added = 0;
+  /** The address space that is meant where none is named: of what runs where the machine is looked at. */
+  here: string | undefined = undefined;
 
   get modules(): readonly SymbolModule[] {
     return this.#modules;
@@ -50,7 +52,7 @@ export class Symbols {
   }
 
   /** The module that has something at an address of a space. */
-  moduleAt(address: bigint, space?: string): SymbolModule | null {
+  moduleAt(address: bigint, space: string | undefined = this.here): SymbolModule | null {
     const here = this.#modules.filter((m) => m.file.elf.covers(inFile(m, address)));
     return here.find((m) => m.space !== null && m.space === space) ?? here.find((m) => m.space === null) ?? null;
   }

@@ -122,7 +122,10 @@ export class MachineFrame implements Registers {
     }
     if (this.rules) return this.#byFrameInformation(this.rules);
     const symbol = this.context.symbols.symbolAt(this.address, this.space);
-    if (symbol && isLinuxTrapCode(symbol.symbol.name)) return this.#byTrapFrame();
+    if (symbol && isLinuxTrapCode(symbol.symbol.name)) {
+      const { address, size } = symbol.symbol;
+      return this.#byTrapFrame(Number(address - inFile(symbol.module, this.pc)) + size);
+    }
     return this.exact ? this.#byReturnAddress() : this.#byFramePointer();
   }
 
@@ -203,11 +206,12 @@ export class MachineFrame implements Registers {
     };
   }
 
-  /** Code of Linux that stands between a trap and its handler. */
-  #byTrapFrame(): MachineFrame | null {
+  /** Code of Linux that stands between a trap and its handler; so many bytes of it are left, if that is known. */
+  #byTrapFrame(left: number): MachineFrame | null {
     if (this.exact) {
-      const code = this.context.memory.read(this.pc, TRAP_CODE_BYTES);
-      if (code && savesRegisters(code)) return this.#interruptedEarly();
+      const isWhole = left > 0 && left <= TRAP_CODE_BYTES;
+      const code = this.context.memory.read(this.pc, isWhole ? left : TRAP_CODE_BYTES);
+      if (code && savesRegisters(code, isWhole)) return this.#interruptedEarly();
     }
     const frame = readLinuxTrapFrame(this.context.memory, this.need(SP));
     if (!frame || frame.pc === 0n) return null;
@@ -271,7 +275,7 @@ export class MachineFrame implements Registers {
 }
 
 /** Code that is looked at to see how far a trap has come. */
-const TRAP_CODE_BYTES = 512;
+const TRAP_CODE_BYTES = 1024;
 
 /** The frame of the code that runs. */
 export function innermost(context: UnwindContext, registers: Registers): MachineFrame {

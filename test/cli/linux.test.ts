@@ -22,7 +22,7 @@ test('tasks, a stack with its program, and questions that make no sense', async 
   assert.match(stack.stdout, /^nested-pie \(pid \d+\), running\n/);
   assert.match(
     stack.stdout,
-    /sysrq_handle_crash[\s\S]* nested-pie!fulfil\+0x\w+ {2}\S*nested\.c:\d+ {2}\(interrupted\)\n.*nested-pie!choose/,
+    /sysrq_handle_crash[\s\S]* nested-pie!syscall3\+0x\w+ {2}\S*nested\.c:\d+ {2}\(interrupted\)\n.*nested-pie!fulfil/,
   );
   const early = await ask('tasks', '--at', '1000');
   assert.equal(early.code, 1);

@@ -46,7 +46,6 @@ export class Client {
       guestFiles,
       kernelSymbols: (path: string) => (isElf(path) ? openSymbols([path]) : null),
       launch: (...args: Parameters<Recordings['launch']>) => this.recordings.launch(...args),
-      branch: (...args: Parameters<Recordings['branch']>) => this.recordings.branch(...args),
       exists: existsSync,
     };
     this.adapter = new Adapter(host, (event, body) => {

@@ -37,7 +37,13 @@ test('a crash: from the panic to what caused it, and Linux on the way', async (t
     list.filter((name) => order.includes(name)),
     order,
   );
-  assert.deepEqual(list.slice(-4), ['nested-pie!fulfil', 'nested-pie!choose', 'nested-pie!begin', 'nested-pie!_start']);
+  assert.deepEqual(list.slice(-5), [
+    'nested-pie!syscall3',
+    'nested-pie!fulfil',
+    'nested-pie!choose',
+    'nested-pie!begin',
+    'nested-pie!_start',
+  ]);
   const fulfil = named(stack, 'nested-pie!fulfil');
   assert.match(fulfil.source.path ?? fulfil.source.origin, /nested\.c/);
   const wish = await client.ask('evaluate', { expression: 'last_wish.file', frameId: fulfil.id });
@@ -64,7 +70,8 @@ test('a crash: from the panic to what caused it, and Linux on the way', async (t
   const sleeper = all.find(({ name }: Body) => /^nested-pie \(pid \d+\), sleeping$/.test(name));
   const sleeping = await client.stack(sleeper.id, 100);
   assert.ok(names(sleeping).includes('hrtimer_nanosleep'), names(sleeping).join());
-  assert.deepEqual(names(sleeping).slice(-4), [
+  assert.deepEqual(names(sleeping).slice(-5), [
+    'nested-pie!syscall3',
     'nested-pie!wait_for',
     'nested-pie!choose',
     'nested-pie!begin',
@@ -73,7 +80,7 @@ test('a crash: from the panic to what caused it, and Linux on the way', async (t
   const waits = named(sleeping, 'nested-pie!wait_for');
   const seconds = named(await client.scope('Locals', waits.id), 'time');
   assert.equal(seconds.value, '{1000000, 0}');
-  const registers = await client.scope('Registers', waits.id);
+  const registers = await client.scope('Registers', named(sleeping, 'nested-pie!syscall3').id);
   assert.equal(named(registers, 'a7').value, '0x65');
   assert.equal(
     (await client.ask('scopes', { frameId: waits.id })).scopes.filter((s: Body) => /Float|Control/.test(s.name)).length,
@@ -126,4 +133,29 @@ test('a crash: from the panic to what caused it, and Linux on the way', async (t
     (await client.ask('threads')).threads.find(({ id }: Body) => id === loaded.threadId).name,
     /: insmod \(pid/,
   );
+
+  // A program's function: the breakpoint is for the process that has it, and for no other.
+  const { breakpoints: inProgram } = await client.ask('setFunctionBreakpoints', {
+    breakpoints: [{ name: 'fulfil', condition: 'wish->bytes == 1' }],
+  });
+  const fulfilled = await client.move('continue', { threadId });
+  assert.deepEqual([fulfilled.reason, fulfilled.hitBreakpointIds], ['function breakpoint', [inProgram[0].id]]);
+  const lineOf = async () => (await client.stack(fulfilled.threadId, 1))[0];
+  const first = await lineOf();
+  assert.equal(first.name, 'nested-pie!fulfil');
+  const place = await client.position();
+  // Lines of the program, over its system call and back again.
+  await client.move('next', { threadId: fulfilled.threadId });
+  const second = await lineOf();
+  assert.equal(second.name, 'nested-pie!fulfil');
+  assert.ok(second.line > first.line, `${first.line}, then ${second.line}`);
+  assert.ok((await client.position()) > place + 100, 'the system call was gone over');
+  await client.move('stepBack', { threadId: fulfilled.threadId });
+  assert.equal((await lineOf()).line, first.line);
+  const { instructions } = await client.ask('disassemble', {
+    memoryReference: second.instructionPointerReference,
+    instructionCount: 1,
+    resolveSymbols: true,
+  });
+  assert.match(instructions[0].symbol, /^fulfil\+0x/);
 });

@@ -14,6 +14,8 @@ const PRODUCT = fileURLToPath(new URL('../../src/', import.meta.url));
 const TRACE = 'guest.trace';
 const MACHINE = ['--harts', '2', '--seed', '1', '--append', 'console=ttyS0 quiet nokaslr'];
 const PROGRAMS = ['nested', 'nested-pie'] as const;
+/** How the programs are compiled. */
+const FLAGS = ['-nostdlib', '-ffreestanding', '-O0', '-g'];
 /** In the order in which they load. */
 const MODULES = [
   'virtio_mmio.ko',
@@ -54,9 +56,9 @@ export async function crashTrace(cache: string): Promise<CrashGuest> {
   const folder = await kept(
     cache,
     'crash-2',
-    [source, script].map((f) => readFileSync(f, 'utf8')).join(''),
+    [...[source, script].map((f) => readFileSync(f, 'utf8')), ...FLAGS].join(' '),
     async (own) => {
-      const common = ['-nostdlib', '-ffreestanding', '-O1', '-g', `-ffile-prefix-map=${CHECKOUT}=`, source];
+      const common = [...FLAGS, `-ffile-prefix-map=${CHECKOUT}=`, source];
       const compiler = 'riscv64-linux-gnu-gcc';
       await run(compiler, ['-static', '-no-pie', ...common, '-o', join(own, 'nested')]);
       const pie = ['-static-pie', '-fPIE', '-Wl,--no-dynamic-linker'];
