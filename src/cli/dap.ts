@@ -92,6 +92,7 @@ function hostOf(recordings: Recordings): Host {
     guestFiles,
     kernelSymbols: (path) => (isElf(path) ? symbols([path]) : null),
     launch: (args, again, hooks) => recordings.launch(args, again, hooks),
+    branch: (trunk, at, args, hooks) => recordings.branch(trunk, at, args, hooks),
     exists: existsSync,
   };
 }

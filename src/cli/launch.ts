@@ -3,12 +3,15 @@ import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { UserError } from '../base/assert.ts';
 import type { Arguments } from '../dap/arguments.ts';
+import { BRANCH_OPTIONS } from './branching.ts';
 import type { Option, Options, Values } from './command-line.ts';
 import { MACHINE_OPTIONS } from './machine-options.ts';
 import { type Output, planRun, type RunPlan, SESSION_OPTIONS } from './one-run.ts';
 
 const { until, 'max-steps': maxSteps, script, input } = SESSION_OPTIONS;
-const LAUNCH_OPTIONS = { ...MACHINE_OPTIONS, until, 'max-steps': maxSteps, script, input } as const satisfies Options;
+/** What is typed, and what ends a recording. */
+const DRIVING_OPTIONS = { until, 'max-steps': maxSteps, script, input } as const satisfies Options;
+const LAUNCH_OPTIONS = { ...MACHINE_OPTIONS, ...DRIVING_OPTIONS } as const satisfies Options;
 
 type LaunchArguments = Values<typeof LAUNCH_OPTIONS>;
 
@@ -18,11 +21,26 @@ export interface LaunchPlan {
   readonly output: Output;
 }
 
+export interface BranchPlan {
+  readonly options: Values<typeof BRANCH_OPTIONS>;
+  readonly run: RunPlan;
+  readonly output: Output;
+}
+
+/** A branch of a recording; without a name its file lies beside that. */
+export function readBranch(args: Arguments, trunk: string): BranchPlan {
+  const options = valuesOf(BRANCH_OPTIONS, args) as Values<typeof BRANCH_OPTIONS>;
+  const session = valuesOf(DRIVING_OPTIONS, args) as Values<typeof DRIVING_OPTIONS>;
+  const run = planRun({ ...session, timeout: undefined, json: false });
+  const stem = trunk.replace(/\.trace$/, '');
+  return { options, run, output: outputOf(args, `${stem}-branch.trace`, false) };
+}
+
 /** `again`: a new recording of the same, which does not take an earlier one's place unless it may. */
 export function readLaunch(args: Arguments, again: boolean): LaunchPlan {
   const machine = valuesOf(LAUNCH_OPTIONS, args) as LaunchArguments;
   const run = planRun({ ...machine, timeout: undefined, json: false });
-  return { machine, run, output: outputOf(args, again) };
+  return { machine, run, output: outputOf(args, besideKernel(args), again) };
 }
 
 /** Does something whose errors name options, and lets them have the names that a configuration knows. */
@@ -57,11 +75,16 @@ function valuesOf(options: Options, args: Arguments): Record<string, unknown> {
   return values;
 }
 
-/** The trace's file; without a name, beside the kernel, by its name. */
-function outputOf(args: Arguments, again: boolean): Output {
-  const force = args.flag('force');
+/** By the kernel's name. */
+function besideKernel(args: Arguments): string {
   const kernel = args.text('kernel', 'recording');
-  const wanted = args.text('trace', join(dirname(kernel), `${basename(kernel, extname(kernel))}.trace`));
+  return join(dirname(kernel), `${basename(kernel, extname(kernel))}.trace`);
+}
+
+/** The trace's file; where it has no name the usual one, with a number if that is taken. */
+function outputOf(args: Arguments, usual: string, again: boolean): Output {
+  const force = args.flag('force');
+  const wanted = args.text('trace', usual);
   if (force || !existsSync(wanted)) return { path: wanted, force };
   if (args.has('trace') && !again) {
     throw new UserError(`trace ${wanted} exists: choose another name, or replace it with "force": true`);

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
 import { preferMainThread } from '../compiler/priority.ts';
-import type { CompilerThread } from '../compiler/thread.ts';
 import type { LiveMachine } from '../debugger/live.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
 import { type FailureSigns, type ScriptLine, Session, type SessionEnd } from '../recorder/session.ts';
@@ -104,12 +103,12 @@ export async function performRun(
   how: RunHow = {},
 ): Promise<Outcome> {
   preferMainThread();
-  const { living, compiler } = await assembleLiving(args, output);
+  const { living, close } = await assembleLiving(args, output);
   try {
     return await conduct(living, args, plan, { ...how, path: output?.path });
   } finally {
     // There may be a next run, with a machine and a compiler of its own.
-    await compiler.close();
+    await close();
   }
 }
 
@@ -124,8 +123,8 @@ export interface Living {
 
 export interface AssembledLiving {
   readonly living: Living;
-  /** To be closed when the machine has run for the last time. */
-  readonly compiler: CompilerThread;
+  /** To be done when the machine has run for the last time. */
+  close(): Promise<void>;
 }
 
 /** Puts a machine together and, with an output, a recorder beside it. */
@@ -157,7 +156,10 @@ export async function assembleLiving(args: MachineArguments, output: Output | nu
     });
   }
   const recorder = writer ? new Recorder(machine, writer) : null;
-  return { living: { machine, recorder, console: description.console, clock: args.clock }, compiler };
+  return {
+    living: { machine, recorder, console: description.console, clock: args.clock },
+    close: () => compiler.close(),
+  };
 }
 
 /** Runs a machine with the terminal until something ends it. */

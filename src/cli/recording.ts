@@ -4,11 +4,18 @@ import type { LaunchHooks, Recorded } from '../dap/protocol.ts';
 import { type LiveMachine, openLive } from '../debugger/live.ts';
 import type { DebugSession } from '../debugger/session.ts';
 import { Session, type SessionEnd } from '../recorder/session.ts';
+import { TraceReader } from '../trace/index.ts';
 import type { Change } from '../vmm/inputs.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
+import { branchOff } from './branching.ts';
 import { HeldMachine } from './held-machine.ts';
-import { type LaunchPlan, named, readLaunch } from './launch.ts';
-import { type AssembledLiving, assembleLiving } from './one-run.ts';
+import { named, readBranch, readLaunch } from './launch.ts';
+import { type AssembledLiving, assembleLiving, type Output, type RunPlan } from './one-run.ts';
+
+interface Plan {
+  readonly run: RunPlan;
+  readonly output: Output;
+}
 
 /** The recordings of a process. */
 export class Recordings {
@@ -19,15 +26,27 @@ export class Recordings {
   launch(args: Arguments, again: boolean, hooks: LaunchHooks): Promise<Recorded> {
     return named(async () => {
       const plan = readLaunch(args, again);
-      const recording = new Recording(plan, await assembleLiving(plan.machine, plan.output), hooks, this.#released);
-      try {
-        recording.session = await openLive(recording);
-        return recording;
-      } catch (error) {
-        await recording.finish();
-        throw error;
-      }
+      return this.#begin(plan, await assembleLiving(plan.machine, plan.output), hooks);
     });
+  }
+
+  /** The guest of a recording, which lives on from a position. */
+  branch(trunk: string, at: number, args: Arguments, hooks: LaunchHooks): Promise<Recorded> {
+    return named(async () => {
+      const plan = readBranch(args, trunk);
+      return this.#begin(plan, await branchOff(TraceReader.open(trunk), at, plan.options, plan.output), hooks);
+    });
+  }
+
+  async #begin(plan: Plan, assembled: AssembledLiving, hooks: LaunchHooks): Promise<Recorded> {
+    const recording = new Recording(plan, assembled, hooks, this.#released);
+    try {
+      recording.session = await openLive(recording);
+      return recording;
+    } catch (error) {
+      await recording.finish();
+      throw error;
+    }
   }
 
   /** Resolves when those that live on by themselves have ended. */
@@ -53,7 +72,7 @@ class Recording implements LiveMachine, Recorded {
   #finished: Promise<void> | null = null;
   #failed: string | null = null;
 
-  constructor(plan: LaunchPlan, assembled: AssembledLiving, hooks: LaunchHooks, released: Set<Recording>) {
+  constructor(plan: Plan, assembled: AssembledLiving, hooks: LaunchHooks, released: Set<Recording>) {
     const { script, typed, ending } = plan.run;
     const { machine, recorder, console, clock } = assembled.living;
     this.path = plan.output.path;
@@ -123,7 +142,7 @@ class Recording implements LiveMachine, Recorded {
     this.#finished ??= (async () => {
       const closed = await this.#assembled.living.recorder!.finish(reason, exitCode);
       this.#failed = closed.failed?.message ?? null;
-      await this.#assembled.compiler.close();
+      await this.#assembled.close();
     })();
     return this.#finished;
   }

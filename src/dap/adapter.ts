@@ -256,6 +256,7 @@ export class Adapter {
       ]);
       return { position, end, timeNs, hart, live, trace };
     },
+    'chronovisor/branch': (args, task) => this.#branch(args, task),
     'chronovisor/type': async (args) => {
       await this.#open.session.type(new TextEncoder().encode(args.text('text')));
       return undefined;
@@ -316,6 +317,28 @@ export class Adapter {
         this.#tell('breakpoint', { reason: 'changed', breakpoint });
       }
     }
+  }
+
+  /** The guest lives on from a position, as a recording of its own, and debugging goes on there. */
+  async #branch(args: Arguments, task: Task): Promise<object> {
+    const before = this.#open;
+    const { position, hart } = before.variables.now.event;
+    const at = args.has('position') ? await parsePlace(before.session, args.textOrWhole('position', '')) : position;
+    await this.#alone(before, async () => {
+      const debuggee = await before.branch(this.#host, at, args, this.#tell);
+      this.#debuggee = debuggee;
+      debuggee.whenSymbolsChange = () => this.#resetBreakpoints(debuggee, debuggee);
+      await this.#resetBreakpoints(debuggee, before);
+      await before.recorded?.finish();
+      await before.close();
+    });
+    this.#exception = null;
+    const trace = this.#open.recorded!.path;
+    task.afterwards = () => {
+      this.#tell('output', { category: 'console', output: `the guest lives on from here: recording to ${trace}\n` });
+      this.#stopped({ reason: 'goto', description: 'A branch: the guest lives on from here' }, hart);
+    };
+    return { trace };
   }
 
   /** The recording ends, and another one begins; its configuration may be a new one. */
@@ -658,7 +681,7 @@ export class Adapter {
     try {
       await work();
     } finally {
-      await debuggee.settle();
+      await (this.#debuggee ?? debuggee).settle();
       this.#motion = null;
       finish();
     }

@@ -9,7 +9,7 @@ import { LinuxView } from './linux.ts';
 import { type Background, LogPoints } from './log-points.ts';
 import { holds, messageText } from './messages.ts';
 import { Moment } from './moment.ts';
-import type { Host, Recorded, Tell } from './protocol.ts';
+import type { Host, LaunchHooks, Recorded, Tell } from './protocol.ts';
 import { Sources } from './sources.ts';
 import { Variables } from './variables.ts';
 
@@ -83,19 +83,16 @@ export class Debuggee {
       ? host.openSymbols(args.texts('symbolFiles'))
       : kernelSymbols(host, args, tell);
     const options = { map: args.entries('sourceMap'), folders: args.texts('sourceFolders') };
-    const feed = new ConsoleFeed(tell);
-    let moved = 0;
-    const recorded: Recorded = await host.launch(args, again, {
-      console: (data) => feed.add(data, recorded.position, recorded.timeNs),
-      moved: (position, timeNs) => {
-        const now = performance.now();
-        if (now - moved < MOVED_MS) return;
-        moved = now;
-        tell('chronovisor/position', { position, timeNs, live: true, running: true });
-      },
-    });
+    const live = await alive(tell, (hooks) => host.launch(args, again, hooks));
     const sources = new Sources(symbols, host, options);
-    return new Debuggee(recorded.session, symbols, sources, linuxView(host, args, symbols, tell), { recorded, feed });
+    return new Debuggee(live.recorded.session, symbols, sources, linuxView(host, args, symbols, tell), live);
+  }
+
+  /** Lets the guest live on from a position, as a recording of its own. */
+  async branch(host: Host, at: number, args: Arguments, tell: Tell): Promise<Debuggee> {
+    const { trace } = await this.session.info();
+    const live = await alive(tell, (hooks) => host.branch(trace, at, args, hooks));
+    return new Debuggee(live.recorded.session, this.symbols, this.sources, this.linux, live);
   }
 
   /** The machine stands still from now on, and can be looked at. */
@@ -151,6 +148,22 @@ export class Debuggee {
     const place = source ? { source, line } : {};
     tell('output', { category: 'stdout', output: `${text}\n`, ...place, data: { position, timeNs, hart } });
   }
+}
+
+/** Begins a recording whose console and whose way the client is told of. */
+async function alive(tell: Tell, begin: (hooks: LaunchHooks) => Promise<Recorded>): Promise<Live> {
+  const feed = new ConsoleFeed(tell);
+  let moved = 0;
+  const recorded: Recorded = await begin({
+    console: (data) => feed.add(data, recorded.position, recorded.timeNs),
+    moved: (position, timeNs) => {
+      const now = performance.now();
+      if (now - moved < MOVED_MS) return;
+      moved = now;
+      tell('chronovisor/position', { position, timeNs, live: true, running: true });
+    },
+  });
+  return { recorded, feed };
 }
 
 const isInProcess = (stop: StopSpec) => stop.kind === 'breakpoint' && stop.space !== undefined;

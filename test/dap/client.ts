@@ -46,6 +46,7 @@ export class Client {
       guestFiles,
       kernelSymbols: (path: string) => (isElf(path) ? openSymbols([path]) : null),
       launch: (...args: Parameters<Recordings['launch']>) => this.recordings.launch(...args),
+      branch: (...args: Parameters<Recordings['branch']>) => this.recordings.branch(...args),
       exists: existsSync,
     };
     this.adapter = new Adapter(host, (event, body) => {

@@ -296,6 +296,69 @@ test('what is changed is part of the recording', async (t) => {
   );
 });
 
+test('a branch of the past lives on in its own way', async (t) => {
+  const folder = scratch(t);
+  const trace = join(folder, 'live.trace');
+  const client = await launch(t, trace, { stopAt: 'entry' });
+  const { breakpoints } = await client.ask('setBreakpoints', {
+    source: source('mailbox.c'),
+    breakpoints: [{ line: 64, condition: 'message != 0' }],
+  });
+  await client.move('configurationDone');
+  await client.ask('chronovisor/type', { text: 'work 40 3\npoweroff\n' });
+  let threadId = 1;
+  for (let n = 0; n < 3; n++) ({ threadId } = await client.move('continue', { threadId }));
+  const third = await client.position();
+  await client.move('continue', { threadId });
+  await client.move('chronovisor/seek', { position: third });
+  const registers = async () =>
+    (await client.scope('Registers', (await client.stack(threadId))[0].id)).map((r) => r.value);
+  const before = await registers();
+
+  // From the live recording's past: it ends, the branch begins.
+  assert.match(await client.ask('chronovisor/branch', { trace }), /exists/);
+  assert.match(await client.ask('chronovisor/branch', { position: 'nowhere' }), /no position/);
+  assert.match(await client.ask('chronovisor/branch', { chaos: 3 }), /^chaos: .*fixed schedule/);
+  const stopped = client.next('stopped');
+  const made = await client.ask('chronovisor/branch');
+  assert.equal(made.trace, join(folder, 'live-branch.trace'));
+  assert.match((await stopped).description ?? '', /branch/);
+  checked(trace);
+  const when = await client.ask('chronovisor/when');
+  assert.deepEqual([when.position, when.end, when.live, when.trace], [third, third, true, made.trace]);
+  assert.deepEqual(await registers(), before);
+  const [{ id: frameId }] = await client.stack(threadId);
+  assert.equal(
+    (await client.ask('setExpression', { expression: 'message->serial', value: '99', frameId })).value,
+    '99',
+  );
+  // Its past is that of the other one, and its breakpoints are set.
+  const back = await client.move('reverseContinue', { threadId });
+  assert.deepEqual(back.hitBreakpointIds, [breakpoints[0].id]);
+  await client.move('chronovisor/seek', { position: third });
+  await client.ask('setBreakpoints', { source: source('mailbox.c'), breakpoints: [] });
+  const ended = client.next('stopped');
+  await client.ask('continue', { threadId });
+  assert.match((await ended).description ?? '', /exit code 1/);
+  checked(made.trace);
+
+  // From a recorded trace, by another client; to the end that the guest chose without the change.
+  const other = await Client.open(t, { trace, symbolFiles: [EMBEDDED_KERNEL], stopAt: third });
+  await other.move('configurationDone');
+  const there = other.next('stopped');
+  const branch = await other.ask('chronovisor/branch', { position: third - 5000 });
+  assert.equal(branch.trace, join(folder, 'live-branch-2.trace'));
+  await there;
+  assert.equal(await other.position(), third - 5000);
+  const over = other.next('stopped');
+  await other.ask('continue', { threadId: 1 });
+  await until(() => shown(other).includes('total'));
+  await other.ask('chronovisor/type', { text: 'poweroff\n' });
+  assert.match((await over).description ?? '', /exit code 0/);
+  assert.match(shown(other), /total 63fe29d582452f80/);
+  checked(branch.trace);
+});
+
 test('what cannot be recorded', async (t) => {
   const folder = scratch(t);
   const there = join(folder, 'there.trace');
