@@ -5,7 +5,7 @@
 import type { Control, DebugSession, Hit, QueryRow, StopSpec } from '../debugger/session.ts';
 import { type Symbols, type TranslatedValue, translateValue } from '../symbols/index.ts';
 import { type Condition, engineCondition } from './conditions.ts';
-import { parseHitCount } from './hit-count.ts';
+import { type HitCount, parseHitCount } from './hit-count.ts';
 import { holds, messageParts, messageText } from './messages.ts';
 import { Moment } from './moment.ts';
 import type { Tell } from './protocol.ts';
@@ -30,6 +30,7 @@ export type Background = (
 const MESSAGES_MAX = 10_000;
 /** Hits that are visited: each takes some milliseconds. */
 const VISITS_MAX = 1000;
+const EVERY: HitCount = { counts: () => true, before: () => 0 };
 /** Why a question is not asked any more, where nobody needs to hear of it. */
 const REMOVED = 'removed';
 
@@ -102,24 +103,24 @@ export class LogPoints {
     const query = { kind: 'events', stop: places.map(({ condition }) => condition.stop), print } as const;
     const visited = places.some(({ values, condition }) => values === null || !condition.exact);
     const most = visited ? VISITS_MAX : MESSAGES_MAX;
-    const counts = point.hitCondition === undefined ? () => true : parseHitCount(point.hitCondition).counts;
+    const count = point.hitCondition === undefined ? EVERY : parseHitCount(point.hitCondition);
     const rows: QueryRow[] = [];
     let hits = 0;
     let told = 0;
     let cut = false;
     for await (const row of session.query(query, control)) {
       cut = (visited ? rows.length : told) === most;
-      if (cut) break;
+      if (cut || count.before(hits) === Number.POSITIVE_INFINITY) break;
       if (visited) rows.push(row);
-      else if (counts(++hits)) {
+      else if (count.counts(++hits)) {
         this.#report(messageOf(point.message, row, places), row.hit, row.timeNs);
         told++;
       }
     }
     for (const { hit, timeNs } of rows) {
-      if (control.signal?.aborted) break;
+      if (control.signal?.aborted || count.before(hits) === Number.POSITIVE_INFINITY) break;
       const text = await this.#visit(session, point, places[hit.stop].condition, hit, control);
-      if (text === null || !counts(++hits)) continue;
+      if (text === null || !count.counts(++hits)) continue;
       this.#report(text, hit, timeNs);
       told++;
     }

@@ -94,11 +94,15 @@ export class Client {
     return new Promise((resolve) => this.#waiting.push({ event, resolve }));
   }
 
-  /** Waits until something is put out that fits. */
+  /** Waits until something is put out, from now on, that fits. */
   async said(pattern: RegExp): Promise<string> {
+    const from = this.events.length;
     for (;;) {
-      const { output } = await this.next('output');
-      if (pattern.test(output)) return output;
+      // Several may come before anyone who waits has a turn.
+      const outputs = this.events.slice(from).filter(({ event }) => event === 'output');
+      const found = outputs.find(({ body }) => pattern.test(body.output));
+      if (found) return found.body.output;
+      await this.next('output');
     }
   }
 
