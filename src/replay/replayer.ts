@@ -159,7 +159,7 @@ export class Replayer {
         if (!this.#pushed.at(this.position) || this.position === position) break;
         this.#enterNext();
       }
-      if (this.position === position) break;
+      if (this.position === position) return true;
       const next = this.#pushed.positionUpTo(position);
       assert(next > this.position, 'no input is left behind');
       const result = this.machine.run(Math.min(position, next));
@@ -173,11 +173,10 @@ export class Replayer {
         this.machine.skipIdle(result.untilNs);
       }
     }
-    this.settleChanges();
     return true;
   }
 
-  /** What an operator has changed at the present position belongs to its state, and so does what was entered before that. */
+  /** What an operator has changed at the present position belongs to its state, and so does what was entered before that. After `settleAt`. */
   settleChanges(): void {
     for (let left = this.#pushed.upTo(this.position, isChange); left > 0; left--) this.#enterNext();
   }

@@ -1,7 +1,7 @@
 /**
  * A trace as a timeline: its machine can be brought to any position, quickly to those near the present one. A position has one state: that
- * of a machine that has taken so many steps, before the inputs and alarms of that position, but with what an operator has changed there; where a
- * checkpoint of the trace lies, the checkpoint's state.
+ * of a machine that has taken so many steps, before the inputs and alarms of that position; where a checkpoint of the trace lies, the
+ * checkpoint's state. What an operator has changed at a position belongs to it, too.
  *
  * Work that may take long is a generator: it yields now and then, so that its caller can look whether to go on. It may be left at any yield; the
  * machine is at a position in between then.
@@ -152,11 +152,11 @@ export class Timeline {
     this.#snapshots.keep(this.#replayer.save(), here);
   }
 
-  /** A position that a checkpoint lies at has the checkpoint's state. */
+  /** A position that a checkpoint lies at has the checkpoint's state; what has been changed there comes after it. */
   #settle(): void {
-    this.#replayer.settleChanges();
     const checkpoint = this.checkpointBefore(this.position);
     if (checkpoint.position === this.position) this.#replayer.settleAt(checkpoint);
+    this.#replayer.settleChanges();
   }
 }
 

@@ -1,8 +1,11 @@
 /** Debian's kernel with the symbols of its vmlinux: from start_kernel into what it calls, and back; and in an interrupt's handler. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { verify } from '../../src/replay/verify.ts';
+import { TraceReader } from '../../src/trace/index.ts';
 import { debianTrace } from '../support/debian-trace.ts';
-import { needGuest } from '../support/guests.ts';
+import { needGuest, scratch } from '../support/guests.ts';
 import { needVmlinux } from '../symbols/support/files.ts';
 import { type Body, Client } from './client.ts';
 
@@ -67,4 +70,46 @@ test('start_kernel, forward and back, and an interrupt', async (t) => {
   }
   // Behind the trap stands what it interrupted.
   assert.ok(stack.indexOf('handle_exception') < stack.length - 1, stack.join(', '));
+});
+
+test('start_kernel of a guest that is being recorded', async (t) => {
+  const cache = needGuest(t);
+  const vmlinux = needVmlinux(t);
+  if (!cache || !vmlinux) return;
+  const trace = join(scratch(t), 'live.trace');
+  const client = await Client.launch(t, {
+    kernel: join(cache, 'kernel'),
+    initrd: join(cache, 'initrd-shell.gz'),
+    append: 'console=ttyS0 quiet',
+    memory: '256M',
+    symbolFiles: [vmlinux],
+    stopAt: 'run',
+    trace,
+  });
+  const threadId = 1;
+  const here = async () => (await client.stack(threadId))[0];
+  const value = async (expression: string) =>
+    (await client.ask('evaluate', { expression, frameId: (await here()).id })).result;
+  await client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'start_kernel' }] });
+  const stopped = await client.move('configurationDone');
+  assert.equal(stopped.reason, 'function breakpoint');
+  const { line, name } = await here();
+  assert.equal(name, 'start_kernel');
+  const entry = await client.position();
+  for (let n = 0; n < 3; n++) await client.move('next', { threadId });
+  const { position, end, live } = await client.ask('chronovisor/when');
+  assert.deepEqual([position, live], [end, true]);
+  const changed = await client.ask('setExpression', { expression: 'init_task.comm[0]', value: "'S'" });
+  assert.match(changed.value, /'S'/);
+  assert.equal(await value('init_task.comm'), '"Swapper"');
+  while ((await client.position()) > entry) await client.move('stepBack', { threadId });
+  assert.equal((await here()).line, line);
+  assert.equal(await value('init_task.comm'), '"swapper"');
+  await client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'cgroup_init_early' }] });
+  await client.move('continue', { threadId });
+  assert.equal((await here()).name, 'cgroup_init_early');
+  assert.equal(await value('init_task.comm'), '"Swapper"');
+  assert.ok((await client.position()) > end, 'past what was recorded when it was changed');
+  await client.ask('terminate');
+  verify(TraceReader.open(trace, { check: true }));
 });
