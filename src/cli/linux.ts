@@ -14,6 +14,7 @@ import {
   modulesText,
   mountsOf,
   mountsText,
+  programsOf,
   spaceOf,
   stackOf,
   type Task,
@@ -130,7 +131,8 @@ function stacks(kernel: Kernel, pid: number | null, guest: GuestSymbols): Answer
   const { items, problem } = pid === null ? tasksOf(kernel) : { items: [taskOf(kernel, pid)], problem: null };
   const all = items.map((task) => {
     const mappings = mappingsOf(kernel, task).items;
-    guest.placePrograms(spaceOf(kernel, task), mappings);
+    const wanted = (path: string) => guest.wants(path);
+    guest.placePrograms(spaceOf(kernel, task), programsOf(kernel, task, mappings, wanted));
     return { task, stack: stackOf(kernel, task, FRAMES_MAX), mappings };
   });
   const texts = all.map(

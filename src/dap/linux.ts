@@ -14,7 +14,9 @@ import {
   mappingsOf,
   modulesMark,
   modulesOf,
+  type Program,
   programAt,
+  programsOf,
   type StackStart,
   satpOf,
   spaceOf,
@@ -40,6 +42,13 @@ const PROGRAM_FUNCTION = 'start_thread';
 /** Address spaces whose mappings are kept. */
 const SPACES_MAX = 64;
 
+/** What was found in the memory of a process, until it changes. */
+interface Seen {
+  readonly mark: string;
+  readonly found: readonly Mapping[];
+  readonly programs: readonly Program[];
+}
+
 /** For as long as something is debugged. */
 export class LinuxView {
   readonly image: KernelImage;
@@ -50,7 +59,7 @@ export class LinuxView {
   modules: readonly Module[] = [];
   #modulesMark: string | null = null;
   /** What was found in the memory of processes, by address space. */
-  readonly mappings = new Map<string, { readonly mark: string; readonly found: readonly Mapping[] }>();
+  readonly mappings = new Map<string, Seen>();
 
   private constructor(image: KernelImage, files: GuestFiles, tasksShown: boolean, report: (problem: string) => void) {
     this.image = image;
@@ -208,14 +217,17 @@ export class LinuxMoment {
     const [space, mark] = await this.ask((kernel) => [spaceOf(kernel, task), mappingsMark(task)]);
     let known = mappings.get(space);
     if (known?.mark !== mark) {
-      const { items } = await this.ask((kernel) => mappingsOf(kernel, task));
-      known = { mark, found: items };
+      const found = await this.ask((kernel) => {
+        const { items } = mappingsOf(kernel, task);
+        return { items, programs: programsOf(kernel, task, items, (path) => guest.wants(path)) };
+      });
+      known = { mark, found: found.items, programs: found.programs };
       mappings.delete(space);
       mappings.set(space, known);
       if (mappings.size > SPACES_MAX) mappings.delete(mappings.keys().next().value!);
     }
     this.#mappings.set(thread, known.found);
-    return guest.placePrograms(space, known.found);
+    return guest.placePrograms(space, known.programs);
   }
 
   /** Name of the program that an address in a thread's stack belongs to; null for the kernel's. */

@@ -1,5 +1,6 @@
 /** The memory of a process: its page tables, and which file is where. */
 import { type MemoryReader, registerNumber, Unavailable } from '../symbols/index.ts';
+import { programBuildId } from './build-id.ts';
 import type { Kernel } from './kernel.ts';
 import { collect, type Found, hex, Walk } from './list.ts';
 import type { KernelObject } from './object.ts';
@@ -128,6 +129,32 @@ function* mapleEntries(kernel: Kernel, root: bigint, name: string): Generator<Ke
 
 const SATP = registerNumber('satp')!;
 const SATP_MODE = 0xfn << 60n;
+
+/** A program or library in a process. */
+export interface Program {
+  /** In the guest. */
+  readonly path: string;
+  /** Where the first byte of its file is in memory, or would be. */
+  readonly start: bigint;
+  /** Null where it has none, or it is not in memory now. */
+  readonly buildId: string | null;
+}
+
+/** Those among a task's mappings whose paths are wanted. */
+export function programsOf(
+  kernel: Kernel,
+  task: Task,
+  mappings: readonly Mapping[],
+  wanted: (path: string) => boolean,
+): Program[] {
+  const programs = new Map<string, Program>();
+  for (const { path, start, fileOffset } of mappings) {
+    if (path === null || programs.has(path) || !wanted(path)) continue;
+    const first = start - fileOffset;
+    programs.set(path, { path, start: first, buildId: programBuildId(memoryOf(kernel, task), first) });
+  }
+  return [...programs.values()];
+}
 
 /** Page tables by which a task sees memory, as a value of `satp`; a kernel thread sees what all see. */
 export function satpOf(kernel: Kernel, { object, hart }: Task): bigint {

@@ -1,7 +1,7 @@
 /** Symbols of what comes and goes: kernel modules, and programs in processes. They are there for as long as the guest has them there. */
 import { UserError } from '../base/assert.ts';
 import type { SymbolFile, SymbolModule } from '../symbols/index.ts';
-import type { Mapping } from './address-space.ts';
+import type { Mapping, Program } from './address-space.ts';
 import type { KernelImage } from './kernel.ts';
 import type { Module } from './modules.ts';
 
@@ -33,6 +33,8 @@ export class GuestSymbols {
   readonly #known = new Map<string, SymbolFile | null>();
   /** By address space. */
   readonly #programs = new Map<string, Placed[]>();
+  /** Programs whose files have been found to be others. */
+  readonly #refused = new Set<string>();
   readonly #report: (problem: string) => void;
 
   /** `report` is told what files are refused, and why. */
@@ -101,14 +103,14 @@ export class GuestSymbols {
   }
 
   /** Takes over the programs and libraries in an address space, at their places there; tells whether they are others than before. */
-  placePrograms(space: string, mappings: readonly Mapping[]): boolean {
+  placePrograms(space: string, programs: readonly Program[]): boolean {
     const before = this.#programs.get(space) ?? [];
     const now: Placed[] = [];
-    for (const [path, { start, fileOffset }] of firstOfEach(mappings)) {
-      const file = this.#files.program(path);
+    for (const program of programs) {
+      const file = this.#fitting(program);
       if (!file) continue;
       const [low] = file.elf.segments.map((segment) => segment.low).sort((a, b) => (a < b ? -1 : 1));
-      const bias = BigInt.asUintN(64, start - fileOffset - ((low ?? 0n) & ~PAGE_MASK));
+      const bias = BigInt.asUintN(64, program.start - ((low ?? 0n) & ~PAGE_MASK));
       const key = `${file.name} ${bias}`;
       now.push(
         before.find((one) => one.key === key) ?? { key, module: this.#image.symbols.add(file, { bias, space }) },
@@ -122,20 +124,26 @@ export class GuestSymbols {
     return now.length !== before.length || now.some((one) => !before.includes(one));
   }
 
+  /** The file that was named for a program, if it is the same. */
+  #fitting({ path, buildId }: Program): SymbolFile | null {
+    const file = this.#files.program(path);
+    if (!file || buildId === null || file.buildId === null || file.buildId === buildId) return file;
+    if (!this.#refused.has(path)) {
+      this.#report(`${file.name}: is not the guest's ${path} (build id ${file.buildId}, in memory ${buildId})`);
+    }
+    this.#refused.add(path);
+    return null;
+  }
+
+  /** Whether a file was named for a program. */
+  wants(path: string): boolean {
+    return this.#files.program(path) !== null;
+  }
+
   #forget(space: string): void {
     for (const { module } of this.#programs.get(space) ?? []) this.#image.symbols.remove(module);
     this.#programs.delete(space);
   }
-}
-
-/** The lowest mapping of each file. */
-function firstOfEach(mappings: readonly Mapping[]): Map<string, Mapping> {
-  const first = new Map<string, Mapping>();
-  for (const mapping of mappings) {
-    const { path } = mapping;
-    if (path !== null && !first.has(path)) first.set(path, mapping);
-  }
-  return first;
 }
 
 /** What the program or library is called that has an address; null for memory of no file. */

@@ -3,7 +3,16 @@
  * information of its `vmlinux`. The guest runs nothing for it. Lists are bounded, and say where they are garbled; where nothing can be known, that is
  * `Unavailable`.
  */
-export { type Mapping, mappingsMark, mappingsOf, memoryOf, satpOf, satpOfSpace, spaceOf } from './address-space.ts';
+export {
+  type Mapping,
+  mappingsMark,
+  mappingsOf,
+  type Program,
+  programsOf,
+  satpOf,
+  satpOfSpace,
+  spaceOf,
+} from './address-space.ts';
 export { filesOf, type OpenFile } from './files.ts';
 export { type GuestFiles, GuestSymbols, programAt } from './guest-symbols.ts';
 export { Kernel, KernelImage, type LinuxHart, type LinuxMachine } from './kernel.ts';

@@ -1,5 +1,6 @@
 /** Kernel modules that are loaded, and where their sections are. */
 import { Unavailable } from '../symbols/index.ts';
+import { BUILD_ID_NOTE_BYTES, buildIdIn } from './build-id.ts';
 import type { Kernel } from './kernel.ts';
 import { collect, type Found, listOf } from './list.ts';
 import type { KernelObject } from './object.ts';
@@ -117,15 +118,9 @@ function sectionsOf(module: KernelObject): Section[] {
   return sections;
 }
 
-const NOTE_HEADER_BYTES = 16;
-const BUILD_ID_BYTES_MAX = 64;
-
-/** Of the note that the linker made (`.note.gnu.build-id`): sizes, type, the name GNU, and the id. */
+/** Of the note that the linker made. */
 function buildIdOf(sections: readonly Section[], { value }: KernelObject): string | null {
   const note = sections.find(({ name }) => name === '.note.gnu.build-id');
-  if (!note) return null;
-  const header = value.frame.needMemory(note.address, NOTE_HEADER_BYTES);
-  const length = new DataView(header.buffer, header.byteOffset).getUint32(4, true);
-  if (length > BUILD_ID_BYTES_MAX) return null;
-  return Buffer.from(value.frame.needMemory(note.address + BigInt(NOTE_HEADER_BYTES), length)).toString('hex');
+  const bytes = note ? value.frame.context.memory.read(note.address, BUILD_ID_NOTE_BYTES) : null;
+  return bytes && buildIdIn(bytes);
 }

@@ -1,8 +1,10 @@
 /** `chronovisor linux` on a crashed Debian guest. */
 import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { needCrashedGuest } from '../linux/guest.ts';
-import { chronovisor, lastWords } from '../support/guests.ts';
+import { chronovisor, lastWords, scratch } from '../support/guests.ts';
 
 test('tasks, a stack with its program, and questions that make no sense', async (t) => {
   const guest = await needCrashedGuest(t);
@@ -24,6 +26,12 @@ test('tasks, a stack with its program, and questions that make no sense', async 
     stack.stdout,
     /sysrq_handle_crash[\s\S]* nested-pie!syscall3\+0x\w+ {2}\S*nested\.c:\d+ {2}\(interrupted\)\n.*nested-pie!fulfil/,
   );
+  // A file of the same name that is another program.
+  const other = join(scratch(t), 'nested-pie');
+  copyFileSync(guest.programs[0], other);
+  const refused = await ask('stack', String(crashed.pid), '--program', other);
+  assert.match(refused.stderr, /nested-pie: is not the guest's \/bin\/nested-pie \(build id [0-9a-f]{40}, in memory /);
+  assert.match(refused.stdout, / nested-pie!\?\? /);
   const early = await ask('tasks', '--at', '1000');
   assert.equal(early.code, 1);
   assert.match(early.stderr, /linux tasks: Linux cannot be seen here: no hart has turned on its MMU yet/);
