@@ -255,6 +255,8 @@ export class Session {
         if (this.#typed.length > 0 && this.#room > 0) break;
         const end = await this.#idle(result.untilNs);
         if (end) return end;
+        // Much guest time may pass within a spell.
+        if (this.#failed()) break;
       }
     }
     const spent = performance.now() - began;
