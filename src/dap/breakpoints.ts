@@ -3,7 +3,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { UserError } from '../base/assert.ts';
 import type { DebugSession, Passing, StopSpec } from '../debugger/session.ts';
 import type { Symbols } from '../symbols/index.ts';
-import { engineCondition } from './conditions.ts';
+import { engineCondition, isInProcess } from './conditions.ts';
 import { type HitCount, parseHitCount } from './hit-count.ts';
 import type { LogPoints } from './log-points.ts';
 
@@ -112,7 +112,7 @@ export class Breakpoints {
       const count = wanted.hitCondition === undefined ? null : parseHitCount(wanted.hitCondition);
       const conditions = wanted.stops.map((stop) => engineCondition(stop, wanted.condition, this.#symbols));
       for (const { stop } of conditions) stops.push(await this.#session.addStop(stop));
-      if (this.#logPoints && wanted.logMessage !== undefined) {
+      if (this.#logPoints && wanted.logMessage !== undefined && !wanted.stops.some(isInProcess)) {
         // The session has seen that the stops make sense; it need not stop there.
         await removeAll();
         this.#logPoints.add(id, { ...wanted, message: wanted.logMessage });

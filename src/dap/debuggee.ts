@@ -1,9 +1,10 @@
 /** What is being debugged: a trace, its symbols and sources, and what was set in it. */
 import { UserError } from '../base/assert.ts';
-import type { DebugSession, Hit, StopSpec } from '../debugger/session.ts';
+import type { DebugSession, Hit } from '../debugger/session.ts';
 import type { Symbols } from '../symbols/index.ts';
 import type { Arguments } from './arguments.ts';
 import { type Breakpoint, Breakpoints } from './breakpoints.ts';
+import { isInProcess } from './conditions.ts';
 import { ConsoleFeed } from './console-feed.ts';
 import { LinuxView } from './linux.ts';
 import { type Background, LogPoints } from './log-points.ts';
@@ -165,8 +166,6 @@ async function alive(tell: Tell, begin: (hooks: LaunchHooks) => Promise<Recorded
   });
   return { recorded, feed };
 }
-
-const isInProcess = (stop: StopSpec) => stop.kind === 'breakpoint' && stop.space !== undefined;
 
 /** Where a configuration names no symbol files, the kernel may have symbols itself. */
 function kernelSymbols(host: Host, args: Arguments, tell: Tell): Symbols {

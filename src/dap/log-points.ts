@@ -4,7 +4,7 @@
  */
 import type { Control, DebugSession, Hit, QueryRow, StopSpec } from '../debugger/session.ts';
 import { type Symbols, type TranslatedValue, translateValue } from '../symbols/index.ts';
-import { type Condition, engineCondition } from './conditions.ts';
+import { type Condition, codePlace, engineCondition } from './conditions.ts';
 import { type HitCount, parseHitCount } from './hit-count.ts';
 import { holds, messageParts, messageText } from './messages.ts';
 import { Moment } from './moment.ts';
@@ -163,9 +163,9 @@ interface Place {
 }
 
 function placeOf(stop: StopSpec, { message, condition }: LogPoint, symbols: Symbols): Place {
-  const pc = stop.kind === 'breakpoint' ? stop.address : null;
+  const place = codePlace(stop, symbols);
   const values = messageParts(message).flatMap((part) => {
-    return 'expression' in part ? [translateValue(part.expression, symbols, pc)] : [];
+    return 'expression' in part ? [translateValue(part.expression, symbols, place)] : [];
   });
   const known = values.filter((value) => value !== null);
   return {

@@ -12,7 +12,13 @@ export {
 export { castTo, isTrue } from './c/arithmetic.ts';
 export { type Evaluated, evaluate } from './c/evaluate.ts';
 export { ExpressionError } from './c/lexer.ts';
-export { type Translated, type TranslatedValue, translateCondition, translateValue } from './c/translate.ts';
+export {
+  type CodePlace,
+  type Translated,
+  type TranslatedValue,
+  translateCondition,
+  translateValue,
+} from './c/translate.ts';
 export { Unavailable } from './dwarf/expression.ts';
 export { ElfFile, type ElfOptions, type SymbolSource, sourceOf } from './elf.ts';
 export type { ElfSymbol } from './elf-symbols.ts';

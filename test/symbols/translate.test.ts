@@ -133,7 +133,7 @@ test('a condition is worth in the engine what it is worth in C', async (t) => {
   await moments(t, embeddedGuest(23), 40, (timeline, hart) => {
     const { machine } = timeline;
     const [frame] = frames({ symbols, memory: hartMemory(machine, hart) }, hartRegisters(machine, hart));
-    const { pc } = frame.machine;
+    const place = { pc: frame.machine.pc };
     const locals = scopesOf(frame).flatMap(({ variables }) => variables.filter(({ value }) => isWhole(value)));
     const names = [...new Set(locals.map(({ name }) => name))];
     const pointers = locals
@@ -144,14 +144,14 @@ test('a condition is worth in the engine what it is worth in C', async (t) => {
     for (const text of [...atoms, ...Array.from({ length: 100 }, () => drawn(random, atoms, 3))]) {
       const wanted = inC(text, frame);
       const where = `${text} at ${timeline.position}, hart ${hart}`;
-      const value = translateValue(text, symbols, pc);
+      const value = translateValue(text, symbols, place);
       if (value) {
         const found = compileExpression(value.expression)(machine, hart);
         assert.equal(found, typeof wanted === 'bigint' ? wanted : null, `${where}: ${value.expression} (${wanted})`);
         counts[found === null ? 'none' : 'values']++;
         if (names.includes(text)) counts.locals++;
       }
-      const condition = translateCondition(text, symbols, pc);
+      const condition = translateCondition(text, symbols, place);
       if (!condition) {
         if (typeof wanted === 'bigint') counts.left++;
         continue;

@@ -13,7 +13,7 @@ import { framesOf } from '../frames.ts';
 import { registerName, registerNumber } from '../riscv.ts';
 import type { Symbols } from '../symbols.ts';
 import { type BaseType, type Member, type PlainType, PointerType, stripped, type Type } from '../types.ts';
-import { innermost } from '../unwind.ts';
+import { innermost, type MachineFrame } from '../unwind.ts';
 import { Value } from '../value.ts';
 import { C_TYPES, CHAR, common, INT, integerOf, LONG, promoted, ULONG } from './arithmetic.ts';
 import { literalType, memberPath, splitFormat, typeOf } from './evaluate.ts';
@@ -28,10 +28,19 @@ export interface Translated {
   readonly exact: boolean;
 }
 
-/** A condition of C as it is meant in the innermost function at an address of the code; null if there is no way to say it. */
-export function translateCondition(text: string, symbols: Symbols, pc: bigint | null): Translated | null {
+/** Where an expression is meant: at an address of the code, of an address space or of what all have in common; null for no function. */
+export interface CodePlace {
+  readonly pc: bigint;
+  readonly space?: string | undefined;
+}
+
+/** No space is called so: what is common to all of them is meant, whichever one is looked at now. */
+const COMMON = '';
+
+/** A condition of C as it is meant in the innermost function of a place; null if there is no way to say it. */
+export function translateCondition(text: string, symbols: Symbols, place: CodePlace | null): Translated | null {
   return attempt(() => {
-    const translator = new Translator(symbols, pc);
+    const translator = new Translator(symbols, place);
     return translator.condition(translator.parse(text));
   });
 }
@@ -43,14 +52,14 @@ export interface TranslatedValue {
   show(value: bigint): string;
 }
 
-/** A value of C in the same way; null also where it takes more than a number to show it. `pc` is null for what is meant in no function. */
-export function translateValue(text: string, symbols: Symbols, pc: bigint | null): TranslatedValue | null {
+/** A value of C in the same way; null also where it takes more than a number to show it. */
+export function translateValue(text: string, symbols: Symbols, place: CodePlace | null): TranslatedValue | null {
   return attempt(() => {
-    const translator = new Translator(symbols, pc);
+    const translator = new Translator(symbols, place);
     const { format } = splitFormat(text);
     const term = translator.term(translator.parse(text));
     if (!isNumber(stripped(term.type)) || format === 's') refuse('more than a number');
-    const frame = innermost({ symbols, memory: { read: () => null } }, { pc: pc ?? 0n, get: () => undefined });
+    const frame = frameAt(symbols, place, () => undefined);
     const bits = term.bits ? { offset: 0, size: term.bits.size } : null;
     const show = (value: bigint) => {
       const { storage } = Value.ofInteger(frame, term.type, value);
@@ -105,6 +114,16 @@ const inMemory = (type: Type, memory: string): Term => ({ type, memory, value: n
 const worth = (type: Type, value: string): Term => ({ type, memory: null, value, bits: null });
 const address = (base: string, offset: number) => (offset === 0 ? base : `${base} + ${offset}`);
 
+/** A frame of which nothing but its place is known, and maybe registers. */
+function frameAt(
+  symbols: Symbols,
+  place: CodePlace | null,
+  get: (register: number) => bigint | undefined,
+): MachineFrame {
+  const space = place?.space ?? COMMON;
+  return innermost({ symbols, memory: { read: () => null }, space }, { pc: place?.pc ?? 0n, get });
+}
+
 /** Frames with made-up registers: as many as it takes to tell a coincidence from a rule. */
 const FRAMES = 3;
 
@@ -114,9 +133,9 @@ class Translator {
   readonly #known: boolean;
   readonly #registers: readonly Map<number, bigint>[];
 
-  constructor(symbols: Symbols, pc: bigint | null) {
+  constructor(symbols: Symbols, place: CodePlace | null) {
     const random = new Random(1);
-    this.#known = pc === null || symbols.moduleAt(pc) !== null;
+    this.#known = place === null || symbols.moduleAt(place.pc, place.space ?? COMMON) !== null;
     this.#registers = Array.from({ length: FRAMES }, () => new Map());
     this.#names = this.#registers.map((made) => {
       const get = (register: number) => {
@@ -124,8 +143,7 @@ class Translator {
         made.set(register, known);
         return known;
       };
-      const machine = innermost({ symbols, memory: { read: () => null } }, { pc: pc ?? 0n, get });
-      return new Names(framesOf(machine)[0]);
+      return new Names(framesOf(frameAt(symbols, place, get))[0]);
     });
   }
 
