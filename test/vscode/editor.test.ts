@@ -9,10 +9,16 @@ import { TraceReader } from '../../src/trace/index.ts';
 import { CHECKOUT, MAIN } from '../cli/small.ts';
 import { Editor, missing } from './editor.ts';
 
-/** The guest's folder as a person has it, with the trace of a run that failed. */
-function guestFolder(): string {
+/** The guest's folder as a person has it. */
+function guest(): string {
   const folder = mkdtempSync(join(tmpdir(), 'guest-'));
   cpSync(join(CHECKOUT, 'guests/embedded'), folder, { recursive: true });
+  return folder;
+}
+
+/** The same with the trace of a run that failed. */
+function failedRun(): string {
+  const folder = guest();
   execFileSync(process.execPath, [MAIN, 'demo', '-o', join(folder, 'heisenbug.trace')], { stdio: 'pipe' });
   return folder;
 }
@@ -25,173 +31,225 @@ function lineOf(folder: string, file: string, text: string): number {
   return at + 1;
 }
 
-test('a trace is debugged in VS Code, back to the write that did the damage', async (t) => {
-  const lacking = missing();
-  if (lacking !== null) {
-    if (process.env.CHRONOVISOR_NO_SKIP === '1') throw new Error(`${lacking} is not there`);
-    return t.skip(`${lacking} is not there`);
-  }
-  const folder = guestFolder();
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const editor = await Editor.open(folder);
-  t.after(() => editor.close());
-  // Each step begins where the one before has led to: what comes after a failure would only fail, too.
-  const step = async (name: string, work: () => Promise<void>) => {
-    let failure: unknown = null;
-    await t.test(name, async () => {
-      try {
-        await work();
-      } catch (error) {
-        await editor.picture('failed');
-        failure = error;
-        throw error;
-      }
+/** A test with an editor, and its steps: each begins where the one before has led to, so that nothing follows a failure. */
+function editorTest(name: string, folder: () => string, body: (session: Session) => Promise<void>): void {
+  test(name, async (t) => {
+    const lacking = missing();
+    if (lacking !== null) {
+      if (process.env.CHRONOVISOR_NO_SKIP === '1') throw new Error(`${lacking} is not there`);
+      return t.skip(`${lacking} is not there`);
+    }
+    const made = folder();
+    t.after(() => rmSync(made, { recursive: true, force: true }));
+    const editor = await Editor.open(made);
+    t.after(() => editor.close());
+    const step: Session['step'] = async (title, work) => {
+      let failure: unknown = null;
+      await t.test(title, async () => {
+        try {
+          await work();
+        } catch (error) {
+          await editor.picture('failed');
+          failure = error;
+          throw error;
+        }
+      });
+      if (failure) throw failure;
+    };
+    await body({ editor, folder: made, step });
+  });
+}
+
+interface Session {
+  readonly editor: Editor;
+  readonly folder: string;
+  readonly step: (title: string, work: () => Promise<void>) => Promise<void>;
+}
+
+editorTest(
+  'a trace is debugged in VS Code, back to the write that did the damage',
+  failedRun,
+  async ({ editor, folder, step }) => {
+    const { page } = editor;
+    const frame = (name: string) => page.locator('.debug-call-stack .stack-frame').filter({ hasText: name }).first();
+    const variable = (name: string) =>
+      page
+        .locator('.debug-variables .monaco-list-row')
+        .filter({ hasText: new RegExp(`^${name}\\b`) })
+        .first();
+    const trace = TraceReader.open(join(folder, 'heisenbug.trace'));
+    const end = trace.replayableTo;
+    trace.close();
+    const takesSample = lineOf(folder, 'work.c', 'sample->kind = MESSAGE_SAMPLE');
+
+    await step('a click on a trace shows what it holds', async () => {
+      await editor.openFile('heisenbug.trace');
+      const summary = await editor.frame('heisenbug.trace');
+      await summary.locator('h1').filter({ hasText: 'heisenbug.trace' }).waitFor();
+      assert.match((await summary.locator('dl').textContent()) ?? '', /4 harts, 64 MiB.*power-off, exit code 1/s);
+      await editor.picture('trace');
     });
-    if (failure) throw failure;
-  };
+
+    await step('F5 without a configuration opens it at its panic, with the stack', async () => {
+      await editor.openFile('work.c', takesSample);
+      await page.keyboard.press('F9');
+      await editor.command('View: Show Run and Debug');
+      await page.keyboard.press('F5');
+      await editor.choose('Open heisenbug.trace');
+      await editor.position();
+      // More room for the stack: rows that cannot be seen are not there.
+      for (const section of ['Watch', 'Breakpoints']) await editor.toggleSection(section);
+      await frame('mailbox_receive').waitFor();
+      await editor.frame('Timeline');
+      await page.waitForTimeout(SETTLE_MS);
+      await editor.picture('panic');
+    });
+
+    let [panic, hit] = [0, 0];
+    await step('Reverse goes back to the breakpoint, where variables are those of that moment', async () => {
+      panic = await editor.position();
+      hit = await editor.moved(() => editor.toolbar('Reverse'));
+      assert.ok(hit < panic);
+      assert.equal(await editor.here(), `work.c:${takesSample}`);
+      await frame('timer_interrupt').waitFor();
+      await variable('sample').waitFor();
+      await editor.picture('breakpoint');
+    });
+
+    await step('Step Back goes to the line before', async () => {
+      const before = await editor.moved(() => editor.toolbar('Step Back'));
+      assert.ok(before < hit);
+      assert.equal(await editor.here(), `work.c:${takesSample - 2}`);
+    });
+
+    await step('a click on a line of the console goes to its moment', async () => {
+      const console = await editor.frame('Console');
+      const line = console.locator('.line').filter({ hasText: 'panic: corrupt message' });
+      const at = await editor.moved(() => line.click());
+      assert.equal(at, number(await line.locator('.position').textContent()));
+      await editor.picture('console');
+    });
+
+    await step('Who Wrote This? of a variable lands on the line that did', async () => {
+      await editor.again(() => frame('mailbox_receive').click(), variable('box'));
+      await variable('Locals').click();
+      await variable('message').click();
+      await page.keyboard.press('ArrowRight');
+      await variable('serial').waitFor();
+      await variable('serial').click({ button: 'right' });
+      await editor.menu('Who Wrote This?').waitFor();
+      await page.waitForTimeout(SETTLE_MS);
+      await editor.picture('who-wrote-this');
+      const written = await editor.moved(() => editor.pick('Who Wrote This?'));
+      assert.ok(written < panic);
+      assert.equal(await editor.here(), `work.c:${takesSample + 1}`);
+      await frame('timer_interrupt').waitFor();
+      await page.waitForTimeout(SETTLE_MS);
+      await editor.picture('written');
+    });
+
+    await step('a data breakpoint stops going back where the value changes', async () => {
+      await editor.openFile('work.c', takesSample);
+      await page.keyboard.press('F9');
+      await variable('sample').click();
+      await page.keyboard.press('ArrowRight');
+      await variable('serial').waitFor();
+      await variable('serial').click({ button: 'right' });
+      await editor.pick('Break on Value Change');
+      const here = await editor.position();
+      const changed = await editor.moved(() => editor.toolbar('Reverse'));
+      assert.ok(changed < here);
+      assert.match((await page.locator('.debug-call-stack').textContent()) ?? '', /data breakpoint/i);
+      await editor.picture('data-breakpoint');
+    });
+
+    await step('a click in the timeline goes there', async () => {
+      const timeline = await editor.frame('Timeline');
+      const canvas = timeline.locator('canvas');
+      const { width, height } = (await canvas.boundingBox())!;
+      // The ruler has no events: the place itself counts.
+      const left = 92;
+      const at = await editor.moved(() => canvas.click({ position: { x: left + (width - left) / 2, y: 6 } }));
+      assert.ok(Math.abs(at / end - 0.5) < 0.02, `position ${at}`);
+      await canvas.hover({ position: { x: left + (width - left) * 0.8, y: height / 4 } });
+      await timeline.locator('.tip').waitFor();
+      await editor.picture('timeline');
+      await canvas.press('Home');
+      for (const key of ['+', '+', '+', 'ArrowDown', 'ArrowRight', 'ArrowRight']) await canvas.press(key);
+      const chosen = number(
+        /position ([\d,]+)/.exec((await timeline.locator('.spoken').textContent()) ?? '')?.[1] ?? '',
+      );
+      assert.equal(await editor.moved(() => canvas.press('Enter')), chosen);
+      await editor.picture('timeline-keys');
+    });
+
+    await step('memory follows an expression and marks what has changed', async () => {
+      await editor.command('Go to Position');
+      await editor.type('end');
+      await editor.command('Guest Memory: Focus on Memory View');
+      const memory = await editor.frame('Memory');
+      const address = memory.locator('.bar input');
+      await address.fill('&work');
+      await address.press('Enter');
+      await memory.locator('.row.origin').waitFor();
+      const before = await memory.locator('.grid').textContent();
+      await editor.moved(async () => {
+        await editor.command('Go to Position');
+        await editor.type('50%');
+      });
+      await memory.locator('.changed').first().waitFor();
+      assert.notEqual(await memory.locator('.grid').textContent(), before);
+      await editor.picture('memory');
+    });
+
+    await step('a bookmark is set, listed and gone to', async () => {
+      const here = await editor.position();
+      await editor.command('Add Bookmark');
+      await editor.type('middle');
+      await editor.command('View: Show Chronovisor');
+      const bookmark = page.locator('.tree-explorer-viewlet-tree-view .monaco-list-row').filter({ hasText: 'middle' });
+      await bookmark.waitFor();
+      await editor.moved(async () => {
+        await editor.command('Go to Position');
+        await editor.type('start');
+      });
+      assert.equal(await editor.moved(() => bookmark.click()), here);
+      await editor.picture('bookmarks');
+    });
+  },
+);
+
+editorTest('a kernel is recorded and debugged while it lives', guest, async ({ editor, step }) => {
   const { page } = editor;
-  const frame = (name: string) => page.locator('.debug-call-stack .stack-frame').filter({ hasText: name }).first();
-  const variable = (name: string) =>
-    page
-      .locator('.debug-variables .monaco-list-row')
-      .filter({ hasText: new RegExp(`^${name}\\b`) })
-      .first();
-  const trace = TraceReader.open(join(folder, 'heisenbug.trace'));
-  const end = trace.replayableTo;
-  trace.close();
-  const takesSample = lineOf(folder, 'work.c', 'sample->kind = MESSAGE_SAMPLE');
-
-  await step('a click on a trace shows what it holds', async () => {
-    await editor.openFile('heisenbug.trace');
-    const summary = await editor.frame('heisenbug.trace');
-    await summary.locator('h1').filter({ hasText: 'heisenbug.trace' }).waitFor();
-    assert.match((await summary.locator('dl').textContent()) ?? '', /4 harts, 64 MiB.*power-off, exit code 1/s);
-    await editor.picture('trace');
-  });
-
-  await step('F5 without a configuration opens it at its panic, with the stack', async () => {
-    await editor.openFile('work.c', takesSample);
-    await page.keyboard.press('F9');
-    await editor.command('View: Show Run and Debug');
+  await step('F5 boots the kernel of the folder, and the console shows what it says', async () => {
+    await editor.openFile('shell.c');
     await page.keyboard.press('F5');
-    await editor.choose('Open heisenbug.trace');
-    await editor.position();
-    // More room for the stack: rows that cannot be seen are not there.
-    for (const section of ['Watch', 'Breakpoints']) await editor.toggleSection(section);
-    await frame('mailbox_receive').waitFor();
-    await editor.frame('Timeline');
-    await page.waitForTimeout(SETTLE_MS);
-    await editor.picture('panic');
-  });
-
-  let [panic, hit] = [0, 0];
-  await step('Reverse goes back to the breakpoint, where variables are those of that moment', async () => {
-    panic = await editor.position();
-    hit = await editor.moved(() => editor.toolbar('Reverse'));
-    assert.ok(hit < panic);
-    assert.equal(await editor.here(), `work.c:${takesSample}`);
-    await frame('timer_interrupt').waitFor();
-    await variable('sample').waitFor();
-    await editor.picture('breakpoint');
-  });
-
-  await step('Step Back goes to the line before', async () => {
-    const before = await editor.moved(() => editor.toolbar('Step Back'));
-    assert.ok(before < hit);
-    assert.equal(await editor.here(), `work.c:${takesSample - 2}`);
-  });
-
-  await step('a click on a line of the console goes to its moment', async () => {
     const console = await editor.frame('Console');
-    const line = console.locator('.line').filter({ hasText: 'panic: corrupt message' });
-    const at = await editor.moved(() => line.click());
-    assert.equal(at, number(await line.locator('.position').textContent()));
-    await editor.picture('console');
+    await console.locator('.line').filter({ hasText: 'chronovisor guest: 1 hart' }).waitFor();
   });
 
-  await step('Who Wrote This? of a variable lands on the line that did', async () => {
-    await editor.again(() => frame('mailbox_receive').click(), variable('box'));
-    await variable('Locals').click();
-    await variable('message').click();
-    await page.keyboard.press('ArrowRight');
-    await variable('serial').waitFor();
-    await variable('serial').click({ button: 'right' });
-    await editor.menu('Who Wrote This?').waitFor();
+  await step('what is typed reaches the guest', async () => {
+    const console = await editor.frame('Console');
+    const input = console.locator('form input');
+    await input.fill('help');
+    await input.press('Enter');
+    await console.locator('.line').filter({ hasText: 'poweroff' }).waitFor();
     await page.waitForTimeout(SETTLE_MS);
-    await editor.picture('who-wrote-this');
-    const written = await editor.moved(() => editor.menu('Who Wrote This?').click());
-    assert.ok(written < panic);
-    assert.equal(await editor.here(), `work.c:${takesSample + 1}`);
-    await frame('timer_interrupt').waitFor();
-    await page.waitForTimeout(SETTLE_MS);
-    await editor.picture('written');
+    await editor.picture('live');
   });
 
-  await step('a data breakpoint stops going back where the value changes', async () => {
-    await editor.openFile('work.c', takesSample);
-    await page.keyboard.press('F9');
-    await variable('sample').click();
-    await page.keyboard.press('ArrowRight');
-    await variable('serial').waitFor();
-    await variable('serial').click({ button: 'right' });
-    await editor.menu('Break on Value Change').click();
-    const here = await editor.position();
-    const changed = await editor.moved(() => editor.toolbar('Reverse'));
-    assert.ok(changed < here);
-    assert.match((await page.locator('.debug-call-stack').textContent()) ?? '', /data breakpoint/i);
-    await editor.picture('data-breakpoint');
-  });
-
-  await step('a click in the timeline goes there', async () => {
-    const timeline = await editor.frame('Timeline');
-    const canvas = timeline.locator('canvas');
-    const { width, height } = (await canvas.boundingBox())!;
-    // The ruler has no events: the place itself counts.
-    const left = 92;
-    const at = await editor.moved(() => canvas.click({ position: { x: left + (width - left) / 2, y: 6 } }));
-    assert.ok(Math.abs(at / end - 0.5) < 0.02, `position ${at}`);
-    await canvas.hover({ position: { x: left + (width - left) * 0.8, y: height / 4 } });
-    await timeline.locator('.tip').waitFor();
-    await editor.picture('timeline');
-    await canvas.press('Home');
-    for (const key of ['+', '+', '+', 'ArrowDown', 'ArrowRight', 'ArrowRight']) await canvas.press(key);
-    const chosen = number(/position ([\d,]+)/.exec((await timeline.locator('.spoken').textContent()) ?? '')?.[1] ?? '');
-    assert.equal(await editor.moved(() => canvas.press('Enter')), chosen);
-    await editor.picture('timeline-keys');
-  });
-
-  await step('memory follows an expression and marks what has changed', async () => {
-    await editor.command('Go to Position');
-    await editor.type('end');
-    await editor.command('Guest Memory: Focus on Memory View');
-    const memory = await editor.frame('Memory');
-    const address = memory.locator('.bar input');
-    await address.fill('&work');
-    await address.press('Enter');
-    await memory.locator('.row.origin').waitFor();
-    const before = await memory.locator('.grid').textContent();
-    await editor.moved(async () => {
-      await editor.command('Go to Position');
-      await editor.type('50%');
-    });
-    await memory.locator('.changed').first().waitFor();
-    assert.notEqual(await memory.locator('.grid').textContent(), before);
-    await editor.picture('memory');
-  });
-
-  await step('a bookmark is set, listed and gone to', async () => {
-    const here = await editor.position();
-    await editor.command('Add Bookmark');
-    await editor.type('middle');
-    await editor.command('View: Show Chronovisor');
-    const bookmark = page.locator('.tree-explorer-viewlet-tree-view .monaco-list-row').filter({ hasText: 'middle' });
-    await bookmark.waitFor();
-    await editor.moved(async () => {
-      await editor.command('Go to Position');
-      await editor.type('start');
-    });
-    assert.equal(await editor.moved(() => bookmark.click()), here);
-    await editor.picture('bookmarks');
+  await step('paused, it goes back, and forward into the present', async () => {
+    await editor.toolbar('Pause');
+    await page.locator('.debug-toolbar [aria-label^="Continue"]').waitFor();
+    const now = await editor.position();
+    assert.match(await editor.status(), /live/);
+    const line = (await editor.frame('Console')).locator('.line').filter({ hasText: 'poweroff' });
+    const past = await editor.moved(() => line.click());
+    assert.ok(past < now);
+    assert.match(await editor.status(), /past/);
+    await editor.picture('live-past');
+    await editor.toolbar('Continue');
+    await editor.position(/live/, true);
   });
 });
 

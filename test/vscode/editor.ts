@@ -167,12 +167,18 @@ export class Editor {
     await this.page.keyboard.press('Enter');
   }
 
+  /** Takes an entry of the context menu that is open. A menu that has just opened does not hear the mouse. */
+  async pick(text: string): Promise<void> {
+    const item = this.menu(text);
+    await this.again(() => item.click({ timeout: 2000 }).catch(() => {}), item, 'hidden');
+  }
+
   /** Clicks until something shows: lists are made anew while one clicks on them. */
-  async again(click: () => Promise<void>, shown: Locator): Promise<void> {
+  async again(click: () => Promise<void>, shown: Locator, state: 'visible' | 'hidden' = 'visible'): Promise<void> {
     const until = performance.now() + STEP_MS;
     for (;;) {
       await click();
-      const seen = await shown.waitFor({ timeout: 2000 }).then(
+      const seen = await shown.waitFor({ state, timeout: 2000 }).then(
         () => true,
         () => false,
       );
@@ -239,12 +245,20 @@ export class Editor {
     }
   }
 
-  /** The machine's position by the status bar, once it stands. */
-  async position(): Promise<number> {
-    const item = this.page.locator('[id="chronovisor.chronovisor.chronovisor.position"]');
-    await item.filter({ hasText: /\d · .* · (past|live)/ }).waitFor();
-    await item.locator('.codicon-loading').waitFor({ state: 'hidden' });
-    return Number(/([\d,]+) ·/.exec((await item.textContent()) ?? '')![1].replaceAll(',', ''));
+  /** The machine's position by the status bar, once it stands; or runs, if that is what is asked for. */
+  async position(state: RegExp = /past|live/, running = false): Promise<number> {
+    const item = this.#status;
+    await item.filter({ hasText: /\d · / }).filter({ hasText: state }).waitFor();
+    if (!running) await item.locator('.codicon-loading').waitFor({ state: 'hidden' });
+    return Number(/([\d,]+) ·/.exec(await this.status())![1].replaceAll(',', ''));
+  }
+
+  get #status(): Locator {
+    return this.page.locator('[id="chronovisor.chronovisor.chronovisor.position"]');
+  }
+
+  async status(): Promise<string> {
+    return (await this.#status.textContent()) ?? '';
   }
 
   /** Does something that moves the machine, and waits until it stands elsewhere. */

@@ -67,7 +67,7 @@ class Line {
     if (character === '\r') this.#column = 0;
     else if (character === '\b') this.#column = Math.max(0, this.#column - 1);
     else if (character === '\t') {
-      const to = (Math.floor(this.#column / TAB) + 1) * TAB;
+      const to = Math.min(COLUMNS_MAX, (Math.floor(this.#column / TAB) + 1) * TAB);
       while (this.#column < to) this.#set(' ', style);
     } else if (character >= ' ' && character !== '\x7f') this.#set(character, style);
   }

@@ -135,15 +135,17 @@ export class Machines implements vscode.Disposable {
 
   #tell(machine: Machine, event: string, body: NonNullable<Message['body']>): void {
     this.#told.fire({ machine, event, body });
-    if (event === 'chronovisor/position' && body.running) this.#lived(machine, body);
+    if (event === 'chronovisor/position' && body.running) void this.#lived(machine, body);
     if (event === 'stopped') void this.#stop(machine, body);
     if (event === 'initialized' && machine.hexadecimal)
       void machine.request('chronovisor/display', { hexadecimal: true });
   }
 
   /** A live machine has come so far. */
-  #lived(machine: Machine, { position, timeNs }: NonNullable<Message['body']>): void {
-    if (machine.when) machine.when = { ...machine.when, position, timeNs, end: position };
+  async #lived(machine: Machine, { position, timeNs }: NonNullable<Message['body']>): Promise<void> {
+    const known = machine.when ?? (await machine.request<When>('chronovisor/when').catch(() => null));
+    if (!known || !machine.running) return;
+    machine.when = { ...known, position, timeNs, end: position };
     if (machine === this.#active) this.#changed.fire(machine);
   }
 

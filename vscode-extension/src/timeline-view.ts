@@ -6,8 +6,13 @@ import type { Bookmark, Standing } from './messages.ts';
 import type { Moments } from './moments.ts';
 import { type FromPage, View } from './view.ts';
 
+interface Bookmarks {
+  readonly bookmarks: Bookmark[];
+}
+
 export class TimelineView extends View {
   readonly #moments: Moments;
+  #bookmarks: Bookmark[] = [];
 
   constructor(context: vscode.ExtensionContext, machines: Machines, moments: Moments) {
     super(context, machines, 'timeline', 'Timeline');
@@ -28,9 +33,11 @@ export class TimelineView extends View {
   protected override async show(machine: Machine | null): Promise<void> {
     if (!machine?.when) return this.post({ kind: 'nothing' });
     const { position, timeNs, end, live } = machine.when;
-    const { bookmarks } = await machine.request<{ bookmarks: Bookmark[] }>('chronovisor/bookmarks');
+    // A machine that runs tells where it is several times a second.
+    if (!machine.running) this.#bookmarks = (await machine.request<Bookmarks>('chronovisor/bookmarks')).bookmarks;
     const standing: Standing = {
-      ...{ kind: 'standing', position, timeNs, end, live, bookmarks },
+      ...{ kind: 'standing', position, timeNs, end, live },
+      bookmarks: this.#bookmarks,
       running: machine.running,
       hits: machine.hits,
       moments: this.#moments.all(machine),

@@ -24,9 +24,9 @@ export abstract class View implements vscode.WebviewViewProvider {
     this.#title = title;
     context.subscriptions.push(
       vscode.window.registerWebviewViewProvider(`chronovisor.${name}`, this),
-      machines.onDidChange(() => this.#changed()),
+      machines.onDidChange(() => this.#changed(false)),
       machines.onDidStop((machine) => {
-        if (machine === machines.active) this.#changed();
+        if (machine === machines.active) this.#changed(true);
       }),
     );
   }
@@ -38,7 +38,7 @@ export abstract class View implements vscode.WebviewViewProvider {
     webview.onDidReceiveMessage((message: FromPage) => {
       this.#received(message);
     });
-    view.onDidChangeVisibility(() => this.#changed());
+    view.onDidChangeVisibility(() => this.#changed(true));
     view.onDidDispose(() => {
       this.#view = null;
     });
@@ -50,17 +50,17 @@ export abstract class View implements vscode.WebviewViewProvider {
     if (this.#view?.visible) void this.#view.webview.postMessage(message);
   }
 
-  /** Shows how things are now, if somebody looks. */
-  protected abstract show(machine: Machine | null): Promise<void>;
+  /** Shows how things are now; `fresh` after a stop, or if the page has forgotten what it was told. */
+  protected abstract show(machine: Machine | null, fresh: boolean): Promise<void>;
   protected abstract receive(message: FromPage, machine: Machine): Promise<void>;
 
-  #changed(): void {
-    if (this.#view?.visible) this.#quietly(this.show(this.machines.active));
+  #changed(fresh: boolean): void {
+    if (this.#view?.visible) this.#quietly(this.show(this.machines.active, fresh));
   }
 
   #received(message: FromPage): void {
     const machine = this.machines.active;
-    if (message.command === 'ready') this.#changed();
+    if (message.command === 'ready') this.#changed(true);
     else if (machine) this.#quietly(this.receive(message, machine));
   }
 

@@ -105,12 +105,12 @@ function lay({ lines, shown }: Text): void {
 
 /** What a live guest has sent since: it continues the last line, unless that had ended. */
 function more(runs: readonly { position: number; text: string }[]): void {
-  if (!text) return;
+  text ??= open({ kind: 'text', whole: true, live: true, lines: [], shown: { lines: 0, characters: 0 } });
   const lines = text.lines.map((line) => ({ ...line }));
   for (const run of runs) {
-    const open = openLine && lines.at(-1);
+    const last = openLine && lines.at(-1);
     const content = run.text.replace(/\r*\n$/, '');
-    if (open) open.text += content;
+    if (last) last.text += content;
     else lines.push({ position: run.position, text: content });
     openLine = !run.text.endsWith('\n');
   }
@@ -119,6 +119,11 @@ function more(runs: readonly { position: number; text: string }[]): void {
   lay(text);
 }
 let openLine = false;
+function open(content: Text): Text {
+  if (!list.isConnected) document.body.replaceChildren(list, problem, form);
+  form.hidden = !content.live;
+  return content;
+}
 const LINES_MAX = 5000;
 
 function choose(index: number): void {
@@ -186,9 +191,7 @@ listen<Message>((message) => {
     return;
   }
   if (message.kind === 'more') return more(message.runs);
-  if (!text) document.body.replaceChildren(list, problem, form);
-  text = message;
+  text = open(message);
   openLine = message.shown.characters > 0;
-  form.hidden = !message.live;
   lay(message);
 });

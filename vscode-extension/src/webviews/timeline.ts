@@ -119,7 +119,10 @@ function ask(): void {
     waiting = null;
     const width = Math.max(50, Math.floor(canvas.clientWidth / 2));
     const { from, to } = range();
-    const last = state.range === null ? {} : { to: Math.floor(to) };
+    // A live machine's newest steps are not in the trace before it stands.
+    const known = (state.axis === 'time' ? data?.endNs : data?.end) ?? Number.POSITIVE_INFINITY;
+    if (from > known) return;
+    const last = state.range === null ? {} : { to: Math.min(Math.floor(to), known + 1) };
     send({
       command: 'range',
       id: ++asked,
@@ -339,10 +342,11 @@ listen<Message>((message) => {
     return;
   }
   const first = standing === null;
-  const grown = standing !== null && standing.end !== message.end;
+  // The trace of a live machine has grown when it stands again.
+  const grown = data !== null && data.end !== message.end && !message.running;
   standing = message;
   if (first) document.body.replaceChildren(bar, stage, tip, spoken);
   if (state.range) show(following(state.range, now(), bounds()));
-  else if (first || grown || !data) show(bounds());
+  else if (first || !data || grown) show(bounds());
   else redraw();
 });
