@@ -159,7 +159,10 @@ editorTest(
       const here = await editor.position();
       const changed = await editor.moved(() => editor.toolbar('Reverse'));
       assert.ok(changed < here);
-      assert.match((await page.locator('.debug-call-stack').textContent()) ?? '', /data breakpoint/i);
+      await page
+        .locator('.debug-call-stack')
+        .filter({ hasText: /data breakpoint/i })
+        .waitFor();
       await editor.picture('data-breakpoint');
     });
 
