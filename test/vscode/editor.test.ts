@@ -77,6 +77,13 @@ editorTest(
         .locator('.debug-variables .monaco-list-row')
         .filter({ hasText: new RegExp(`^${name}\\b`) })
         .first();
+    const unfold = async (name: string, part: string) => {
+      const click = async () => {
+        await variable(name).click();
+        await page.keyboard.press('ArrowRight');
+      };
+      await editor.again(click, variable(part));
+    };
     const trace = TraceReader.open(join(folder, 'heisenbug.trace'));
     const end = trace.replayableTo;
     trace.close();
@@ -132,10 +139,8 @@ editorTest(
 
     await step('Who Wrote This? of a variable lands on the line that did', async () => {
       await editor.again(() => frame('mailbox_receive').click(), variable('box'));
-      await variable('Locals').click();
-      await variable('message').click();
-      await page.keyboard.press('ArrowRight');
-      await variable('serial').waitFor();
+      await unfold('Locals', 'message');
+      await unfold('message', 'serial');
       await variable('serial').click({ button: 'right' });
       await editor.menu('Who Wrote This?').waitFor();
       await page.waitForTimeout(SETTLE_MS);
@@ -151,9 +156,7 @@ editorTest(
     await step('a data breakpoint stops going back where the value changes', async () => {
       await editor.openFile('work.c', takesSample);
       await page.keyboard.press('F9');
-      await variable('sample').click();
-      await page.keyboard.press('ArrowRight');
-      await variable('serial').waitFor();
+      await unfold('sample', 'serial');
       await variable('serial').click({ button: 'right' });
       await editor.pick('Break on Value Change');
       const here = await editor.position();

@@ -160,10 +160,15 @@ export class Editor {
 
   /** Runs a command by its title. */
   async command(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
+    await this.#ask('F1', `>${title}`, title);
+  }
+
+  /** Opens the box of a key, types into it, and takes the entry that it leads to. A page that is just being drawn does not hear keys. */
+  async #ask(key: string, text: string, entry: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget .quick-input-box input');
-    await input.fill(`>${title}`);
-    await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title }).first().waitFor();
+    await this.again(() => this.page.keyboard.press(key), input);
+    await input.fill(text);
+    await this.page.locator('.quick-input-list .monaco-list-row.focused').filter({ hasText: entry }).waitFor();
     await this.page.keyboard.press('Enter');
   }
 
@@ -220,12 +225,7 @@ export class Editor {
 
   /** Opens a file by its name, at a line if one is given. */
   async openFile(name: string, line?: number): Promise<void> {
-    await this.page.keyboard.press('Control+P');
-    const input = this.page.locator('.quick-input-widget .quick-input-box input');
-    await input.waitFor();
-    await input.fill(name);
-    await this.page.locator('.quick-input-list .monaco-list-row.focused').filter({ hasText: name }).waitFor();
-    await this.page.keyboard.press('Enter');
+    await this.#ask('Control+P', name, name);
     await this.page.locator('.tab.active').filter({ hasText: name }).waitFor();
     if (line === undefined) return;
     await this.page.keyboard.press('Control+G');
