@@ -1,7 +1,16 @@
 /** Values as text, the way a person who knows gdb expects them. */
 import { littleEndian, Unavailable } from './dwarf/expression.ts';
 import { inMemory } from './symbols.ts';
-import { type BaseType, type EnumType, type Member, type StructType, stripped, type Type, typeName } from './types.ts';
+import {
+  ArrayType,
+  type BaseType,
+  type EnumType,
+  type Member,
+  type StructType,
+  stripped,
+  type Type,
+  typeName,
+} from './types.ts';
 import { Value } from './value.ts';
 
 /** How numbers are shown: hexadecimal, decimal, unsigned, octal, binary, as a character, an address, or a text. */
@@ -299,6 +308,8 @@ function plainBytes(count: number): BaseType {
 function structText(value: Value, type: StructType, settings: Settings, depth: number): string {
   if (value.storage.kind === 'unavailable') throw new Unavailable(value.storage.reason);
   if (type.size === null) return `<${typeName(type)} is not defined in the symbol file>`;
+  const slice = sliceText(value, type, settings, depth);
+  if (slice !== null) return slice;
   if (depth > settings.depth) return '{...}';
   const parts = structMembers(value).map(({ name, value: member }) => {
     const shown = text(member, settings, depth + 1);
@@ -307,6 +318,21 @@ function structText(value: Value, type: StructType, settings: Settings, depth: n
   const limit = Math.max(settings.elements, 1) * 10;
   if (parts.length > limit) parts.splice(limit, parts.length, '...');
   return `{${parts.join(', ')}}`;
+}
+
+/** Rust's references to texts and to parts of arrays, which are an address and a length; null for what is none. */
+function sliceText(value: Value, { name, members }: StructType, settings: Settings, depth: number): string | null {
+  if (!/^&(mut )?(str$|\[)/.test(name ?? '')) return null;
+  const [data, length] = ['data_ptr', 'length'].map((part) => members.find((member) => member.name === part));
+  const pointer = data && stripped(data.type);
+  if (!data || !length || pointer?.kind !== 'pointer') return null;
+  const [address, count] = [value.member(data).raw, Number(value.member(length).raw)];
+  if (!name!.endsWith('str')) {
+    const all = Value.inMemory(value.frame, new ArrayType(() => pointer.target, count), address);
+    return arrayText(all, settings, depth);
+  }
+  const shown = Math.min(count, settings.characters);
+  return quoted([...value.frame.needMemory(address, shown)]) + (shown < count ? '...' : '');
 }
 
 /** What a struct contains: its members, and of a Rust enum those of the variant that is there. */
