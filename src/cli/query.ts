@@ -7,6 +7,7 @@ import { exceptionName, interruptName, sbiName } from '../vmm/riscv/names.ts';
 import { parseWhole } from './arguments.ts';
 import { command } from './command-line.ts';
 import { count, hex, jsonValue, seconds, table } from './format.ts';
+import { addressOf, conditionExpression, type Printed, printedExpression } from './query-expressions.ts';
 import { openSymbols, symbolsOption } from './symbol-options.ts';
 import { openTrace, parsePosition } from './trace-argument.ts';
 
@@ -51,8 +52,18 @@ export const queryCommand = command(
       group: 'Where',
     },
     physical: { type: 'flag', describe: 'ADDRESS is physical', group: 'Where' },
-    if: { type: 'text', value: 'EXPRESSION', describe: 'only where it is not 0, such as "a0 > 3"', group: 'What' },
-    print: { type: 'list', value: 'EXPRESSION', describe: 'a value to show in each row', group: 'What' },
+    if: {
+      type: 'text',
+      value: 'EXPRESSION',
+      describe: 'only where it is not 0, such as "a0 > 3", or with symbols "task->pid == 3"',
+      group: 'What',
+    },
+    print: {
+      type: 'list',
+      value: 'EXPRESSION',
+      describe: 'a value to show in each row, such as s64(sp), or with symbols task->pid',
+      group: 'What',
+    },
     'newest-first': { type: 'flag', describe: 'begin at the end', group: 'What' },
     limit: { type: 'text', value: 'N', describe: 'at most so many rows', group: 'What' },
     symbols: { ...symbolsOption, group: 'What' },
@@ -71,16 +82,19 @@ export const queryCommand = command(
     const symbols = openSymbols(args.symbols);
     const { harts } = trace.header.machine;
     trace.close();
+    const code = (kind === 'hits' || kind === 'calls') && !args.physical && args.what !== undefined;
+    const pc = code ? parseAddress(kind, args.what!, symbols) : null;
+    const printed = args.print.map((text) => printedExpression(text, symbols, pc));
     const common = {
       ...(args.hart === undefined ? {} : { hart: parseWhole('--hart', args.hart, 0, harts - 1) }),
-      ...(args.if === undefined ? {} : { condition: withSymbols(args.if, symbols) }),
+      ...(args.if === undefined ? {} : { condition: conditionExpression(args.if, symbols, pc) }),
       ...(args.space === undefined ? {} : { space: parseAddress('--space', args.space, symbols) }),
     };
     const limit = kind === 'last-write' || kind === 'first-write' ? '1' : args.limit;
     const range = {
       ...{ from, to, newestFirst: args['newest-first'] || kind === 'last-write' },
       ...(limit === undefined ? {} : { limit: parseWhole('--limit', limit, 1, Number.MAX_SAFE_INTEGER) }),
-      print: args.print.map((text) => withSymbols(text, symbols)),
+      print: printed.map(({ expression }) => expression),
     };
     const session = await openSession(args.trace, {
       memoryBudget: parseWhole('--memory-budget', args['memory-budget'], 64, 2 ** 20) * 2 ** 20,
@@ -88,7 +102,7 @@ export const queryCommand = command(
     });
     try {
       const spec = await questionOf(session, { kind, what: args.what, physical: args.physical, at, symbols, common });
-      await print(session, { ...spec, ...range } as QuerySpec, args.print, args.format, symbols);
+      await print(session, { ...spec, ...range } as QuerySpec, printed, args.format, symbols);
     } finally {
       await session.close();
     }
@@ -192,26 +206,14 @@ function parseAddress(option: string, text: string, symbols: Symbols): bigint {
   return BigInt.asUintN(64, base + BigInt(match?.[2] ?? 0));
 }
 
-function addressOf(name: string, symbols: Symbols): bigint | undefined {
-  for (const { file, bias } of symbols.modules) {
-    for (const { address } of file.symbols?.named(name) ?? []) return BigInt.asUintN(64, address + bias);
-  }
-  return undefined;
-}
-
-/** An expression with the names of symbols as their addresses; what is no symbol is left to the engine. */
-function withSymbols(text: string, symbols: Symbols): string {
-  return text.replace(/(?<![\w.$])[A-Za-z_][\w.]*(?!\s*\()/g, (name) => addressOf(name, symbols)?.toString() ?? name);
-}
-
 async function print(
   session: DebugSession,
   spec: QuerySpec,
-  printed: readonly string[],
+  printed: readonly Printed[],
   format: 'table' | 'json' | 'csv',
   symbols: Symbols,
 ): Promise<void> {
-  const head = ['position', 'time', 'hart', 'pc', 'what', ...printed];
+  const head = ['position', 'time', 'hart', 'pc', 'what', ...printed.map(({ text }) => text)];
   const interrupts = spec.kind === 'events' && [spec.stop].flat().every(({ kind }) => kind === 'interrupt');
   const causeName = interrupts ? interruptName : exceptionName;
   const progress = progressLine();
@@ -230,8 +232,8 @@ async function print(
       progress.clear();
       found++;
       if (format === 'json') console.log(JSON.stringify(recordOf(row, printed, symbols), jsonValue));
-      else if (format === 'csv') console.log(cellsOf(row, symbols, causeName).map(csvCell).join(','));
-      else if (rows.push(cellsOf(row, symbols, causeName)) === PAGE_ROWS) flush();
+      else if (format === 'csv') console.log(cellsOf(row, symbols, causeName, printed).map(csvCell).join(','));
+      else if (rows.push(cellsOf(row, symbols, causeName, printed)) === PAGE_ROWS) flush();
     }
   } finally {
     process.off('SIGINT', interrupted);
@@ -260,7 +262,7 @@ function progressLine() {
   };
 }
 
-function recordOf({ hit, timeNs, values, call }: QueryRow, printed: readonly string[], symbols: Symbols) {
+function recordOf({ hit, timeNs, values, call }: QueryRow, printed: readonly Printed[], symbols: Symbols) {
   const { stop: _, detail, ...where } = hit;
   if (detail?.text !== undefined) return { position: hit.position, text: detail.text };
   return {
@@ -269,17 +271,22 @@ function recordOf({ hit, timeNs, values, call }: QueryRow, printed: readonly str
     ...(placeOf(hit.pc, symbols) ? { symbol: placeOf(hit.pc, symbols) } : {}),
     ...detail,
     ...(call ? { call } : {}),
-    ...(printed.length > 0 ? { values: Object.fromEntries(printed.map((text, i) => [text, values[i]])) } : {}),
+    ...(printed.length > 0 ? { values: Object.fromEntries(printed.map(({ text }, i) => [text, values[i]])) } : {}),
   };
 }
 
-function cellsOf(row: QueryRow, symbols: Symbols, causeName: (cause: number) => string): string[] {
+function cellsOf(
+  row: QueryRow,
+  symbols: Symbols,
+  causeName: (cause: number) => string,
+  printed: readonly Printed[],
+): string[] {
   const { hit, timeNs, values } = row;
   const place = placeOf(hit.pc, symbols);
   const pc = place ? `${hex(hit.pc)} <${place}>` : hex(hit.pc);
   // Where the console's log was asked, only the position is known.
   if (hit.detail?.text !== undefined) return [String(hit.position), '-', '-', '-', whatOf(row, causeName)];
-  const shown = values.map((value) => (value === null ? '-' : value < 0n ? value.toString() : hex(value, 1)));
+  const shown = values.map((value, i) => (value === null ? '-' : printed[i].show(value)));
   return [String(hit.position), seconds(timeNs), String(hit.hart), pc, whatOf(row, causeName), ...shown];
 }
 

@@ -50,6 +50,26 @@ test('calls with symbols, arguments and results; the newest first are the others
   );
 });
 
+test('expressions of C, in the function that is asked about', async () => {
+  const options = ['hits', 'mailbox_send', '--symbols', EMBEDDED_KERNEL, '--limit', '100', '--format'];
+  const printed = ['--print', 'message->kind', '--print', 'a1', '--print', 'u32(a1 + 16)', '--print', 'tasks[1].state'];
+  const table = lines(await ask(...options, 'csv', ...printed));
+  assert.match(table[0], /,message->kind,a1,u32\(a1 \+ 16\),tasks\[1\]\.state$/);
+  for (const line of table.slice(1)) assert.match(line, /,MESSAGE_\w+,0x8\w+,0x\w+,TASK_\w+$/);
+  const all = lines(await ask(...options, 'json', '--print', 'message->serial % 3')).map((line) => JSON.parse(line));
+  const third = lines(await ask(...options, 'json', '--if', 'message->serial % 3 == 1 && message')).map((line) =>
+    JSON.parse(line),
+  );
+  const wanted = all.filter(({ values }) => BigInt(values['message->serial % 3']) === 1n);
+  assert.ok(wanted.length > 3 && wanted.length < all.length);
+  assert.deepEqual(
+    third.map(({ position }) => position),
+    wanted.map(({ position }) => position),
+  );
+  const refused = await chronovisor('query', TRACE, ...options, 'csv', '--print', 'nothing->there');
+  assert.match(refused.stderr, /nor is it a whole number of C/);
+});
+
 test('the history of a word ends with its last write', async () => {
   const word = '0x80018f88';
   const values = lines(await ask('values', word, '--format', 'json')).map((line) => JSON.parse(line));
