@@ -24,6 +24,7 @@ import {
   type Task,
   taskOf,
   tasksOf,
+  WrongKernel,
 } from '../linux/index.ts';
 import { inMemory, type Symbols, Unavailable } from '../symbols/index.ts';
 import type { Moment } from './moment.ts';
@@ -61,7 +62,11 @@ export class LinuxView {
   /** What was found in the memory of processes, by address space. */
   readonly mappings = new Map<string, Seen>();
 
+  readonly #report: (problem: string) => void;
+  #warned: string | null = null;
+
   private constructor(image: KernelImage, files: GuestFiles, tasksShown: boolean, report: (problem: string) => void) {
+    this.#report = report;
     this.image = image;
     this.guest = new GuestSymbols(image, files, report);
     this.tasksShown = tasksShown;
@@ -76,6 +81,12 @@ export class LinuxView {
   ): LinuxView | null {
     const image = KernelImage.of(symbols);
     return image && new LinuxView(image, files(image.module.file.name), tasksShown, report);
+  }
+
+  /** Says once what is wrong with the symbol file. */
+  warn(problem: string): void {
+    if (this.#warned !== problem) this.#report(problem);
+    this.#warned = problem;
   }
 
   /** Where modules and programs come and go. */
@@ -121,7 +132,7 @@ export class LinuxView {
       symbols.here = undefined;
       return false;
     }
-    symbols.here = await linux.ask((kernel) => spaceOf(kernel, task));
+    symbols.here = (await linux.look((kernel) => spaceOf(kernel, task))) ?? undefined;
     return this.guest.programs.length > 0 && linux.placePrograms(hart, task);
   }
 
@@ -162,8 +173,9 @@ export class LinuxMoment {
     try {
       return await this.ask(work);
     } catch (error) {
-      if (error instanceof Unavailable) return null;
-      throw error;
+      if (!(error instanceof Unavailable)) throw error;
+      if (error instanceof WrongKernel) this.#view.warn(error.message);
+      return null;
     }
   }
 
@@ -214,7 +226,9 @@ export class LinuxMoment {
   /** Puts symbols where a thread's programs are; tells whether that changed anything. */
   async placePrograms(thread: number, task: Task): Promise<boolean> {
     const { mappings, guest } = this.#view;
-    const [space, mark] = await this.ask((kernel) => [spaceOf(kernel, task), mappingsMark(task)]);
+    const seen = await this.look((kernel) => ({ space: spaceOf(kernel, task), mark: mappingsMark(task) }));
+    if (!seen) return false;
+    const { space, mark } = seen;
     let known = mappings.get(space);
     if (known?.mark !== mark) {
       const found = await this.ask((kernel) => {

@@ -15,7 +15,7 @@ export {
 } from './address-space.ts';
 export { filesOf, type OpenFile } from './files.ts';
 export { type GuestFiles, GuestSymbols, programAt } from './guest-symbols.ts';
-export { Kernel, KernelImage, type LinuxHart, type LinuxMachine } from './kernel.ts';
+export { Kernel, KernelImage, type LinuxHart, type LinuxMachine, WrongKernel } from './kernel.ts';
 export type { Found } from './list.ts';
 export { type LogRecord, logOf } from './log.ts';
 export { type Module, modulesMark, modulesOf } from './modules.ts';

@@ -114,6 +114,9 @@ export class KernelImage {
   }
 }
 
+/** Memory has another kernel than the symbol file, or none where that has one: the wrong file was given. */
+export class WrongKernel extends Unavailable {}
+
 const SATP = registerNumber('satp')!;
 
 export class Kernel {
@@ -135,7 +138,7 @@ export class Kernel {
     this.#frame = image.frame(machine.memory(this.satp)).machine;
     const { banner } = this;
     if (image.banner !== null && banner !== image.banner) {
-      throw new Unavailable(`the symbol file is of another kernel: it says '${image.banner}', memory has '${banner}'`);
+      throw new WrongKernel(`the symbol file is of another kernel: it says '${image.banner}', memory has '${banner}'`);
     }
   }
 
@@ -149,7 +152,7 @@ export class Kernel {
       throw new Unavailable(`Linux cannot be seen here: its memory at ${hex(address)} is not mapped yet`);
     }
     if (new TextDecoder('latin1').decode(bytes) !== BANNER) {
-      throw new Unavailable(`there is no Linux at ${hex(address)}, where the symbol file has its name`);
+      throw new WrongKernel(`there is no Linux at ${hex(address)}, where the symbol file has its name`);
     }
     return this.need('linux_banner').text.trim();
   }

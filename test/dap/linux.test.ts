@@ -1,7 +1,11 @@
 /** A crashed Debian guest by the protocol: from the panic through the stack into the program, back to the cause; tasks, modules, what Linux tells. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { run } from '../../scripts/process.ts';
+import { CHECKOUT } from '../cli/small.ts';
 import { needCrashedGuest } from '../linux/guest.ts';
+import { scratch } from '../support/guests.ts';
 import { type Body, Client } from './client.ts';
 
 const named = (all: Body[], name: string): Body => all.find((one) => one.name === name);
@@ -158,4 +162,30 @@ test('a crash: from the panic to what caused it, and Linux on the way', async (t
     resolveSymbols: true,
   });
   assert.match(instructions[0].symbol, /^fulfil\+0x/);
+});
+
+test('a vmlinux of another kernel is told', async (t) => {
+  const guest = await needCrashedGuest(t);
+  if (!guest) return;
+  // Debian's kernel has code of its own where this one has its name.
+  const other = join(scratch(t), 'vmlinux');
+  const flags = [
+    '-nostdlib',
+    '-static',
+    '-no-pie',
+    '-ffreestanding',
+    '-mcmodel=medany',
+    '-g',
+    '-w',
+    '-Wl,-e,start_kernel',
+  ];
+  const source = join(CHECKOUT, 'test/linux/old-kernel.c');
+  await run('riscv64-linux-gnu-gcc', [...flags, '-Wl,-Ttext-segment=0xffffffff80200000', source, '-o', other]);
+  const client = await Client.open(t, { trace: guest.trace, symbolFiles: [other], stopAt: 'end' });
+  await client.move('configurationDone');
+  const told = client.events.filter(({ body }) => /^there is no Linux at 0xffffffff802/.test(body?.output ?? ''));
+  assert.equal(told.length, 1);
+  const answer = await client.ask('evaluate', { expression: 'tasks', context: 'repl' });
+  assert.match(answer, /there is no Linux at/);
+  assert.match((await client.ask('threads')).threads[0].name, /^hart 0 \(/);
 });
