@@ -19,6 +19,9 @@ const AHEAD = 2;
 /** How often the position of a search is told, in ms. */
 const PROGRESS_MS = 50;
 
+/** Stretches between checkpoints are looked through together up to this length: going to a checkpoint takes as long as millions of steps. */
+const PIECE_STEPS = 84_000_000;
+
 interface Piece {
   readonly from: number;
   readonly to: number;
@@ -81,7 +84,11 @@ function piecesOf(trace: TraceReader, { from, to, order, stops }: ScanRequest): 
     if (piece.from >= piece.to) return;
     const written = onlyWrites ? writtenPages(trace, checkpoint, piece.to) : null;
     if (written && !specs.some((spec) => needsWrites(spec) && touches(written, spec.address, spec.length))) return;
-    pieces.push(piece);
+    const last = pieces.at(-1);
+    const together = last?.to === piece.from && piece.to - last.from <= PIECE_STEPS;
+    // Where writes decide, a thread may still find that nothing can be hit between two checkpoints, and only there.
+    if (together && !specs.some(needsWrites)) pieces[pieces.length - 1] = { from: last.from, to: piece.to };
+    else pieces.push(piece);
   });
   return order === 'oldest' ? pieces : pieces.reverse();
 }
