@@ -32,7 +32,7 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     load: async () => (await import('./state.ts')).stateCommand,
   },
   linux: {
-    describe: 'show tasks, stacks, kernel log, modules, mounts or open files of a Linux guest at a position',
+    describe: 'show tasks, stack [pid], dmesg, modules, mounts or files pid of a Linux guest at a position',
     load: async () => (await import('./linux.ts')).linuxCommand,
   },
   info: {
