@@ -60,16 +60,21 @@ async function serveSocket(option: string, recordings: Recordings): Promise<void
       `chronovisor: --listen ${option}: whoever reaches this address can open any trace that you can; there is no password`,
     );
   }
+  const connected = new Set<AdapterServer>();
   const server = createServer({ noDelay: true }, (socket) => {
     // What went wrong with a socket, 'close' follows.
     socket.on('error', () => {});
-    start(socket, socket, recordings).ended.then(
-      () => socket.end(),
-      (error: Error) => {
-        console.error(`chronovisor: ${error.message}`);
-        socket.destroy();
-      },
-    );
+    const adapter = start(socket, socket, recordings);
+    connected.add(adapter);
+    adapter.ended
+      .finally(() => connected.delete(adapter))
+      .then(
+        () => socket.end(),
+        (error: Error) => {
+          console.error(`chronovisor: ${error.message}`);
+          socket.destroy();
+        },
+      );
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenRefusal('--listen', listen, error)));
@@ -77,7 +82,10 @@ async function serveSocket(option: string, recordings: Recordings): Promise<void
       const bound = server.address();
       const port = typeof bound === 'object' && bound ? bound.port : listen.port;
       console.log(`debug adapter: ${addressText({ host: listen.host, port })}`);
-      const stop = () => server.close(() => resolve());
+      const stop = () => {
+        for (const adapter of connected) adapter.shutdown();
+        server.close(() => resolve());
+      };
       process.once('SIGINT', stop).once('SIGTERM', stop);
     });
   });

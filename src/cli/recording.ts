@@ -1,4 +1,5 @@
 /** Guests that are recorded for a debug adapter, without a terminal. */
+import { UserError } from '../base/assert.ts';
 import type { Arguments } from '../dap/arguments.ts';
 import type { LaunchHooks, Recorded } from '../dap/protocol.ts';
 import { type LiveMachine, openLive } from '../debugger/live.ts';
@@ -65,17 +66,22 @@ class Recording implements LiveMachine, Recorded {
   session!: DebugSession;
   /** Of a guest that lives by itself. */
   life: Promise<void> | null = null;
+  /** Null when nobody listens any more. */
+  #hooks: LaunchHooks | null;
   readonly #assembled: AssembledLiving;
   readonly #session: Session;
   readonly #held: HeldMachine;
   readonly #released: Set<Recording>;
   #finished: Promise<void> | null = null;
   #failed: string | null = null;
+  /** The machine is in no state that a trace could end with: what was written before is all that replays. */
+  #broken = false;
 
   constructor(plan: Plan, assembled: AssembledLiving, hooks: LaunchHooks, released: Set<Recording>) {
     const { script, typed, ending } = plan.run;
     const { machine, recorder, console, clock } = assembled.living;
     this.path = plan.output.path;
+    this.#hooks = hooks;
     this.#assembled = assembled;
     this.#released = released;
     this.#session = new Session({
@@ -83,8 +89,8 @@ class Recording implements LiveMachine, Recorded {
       // A person sits before it, unless all that is typed is known.
       interactive: script.length === 0 && typed === null,
       ...(typed ? { input: typed } : {}),
-      output: (data) => hooks.console(data),
-      progress: () => hooks.moved(this.position, this.timeNs),
+      output: (data) => this.#hooks?.console(data),
+      progress: () => this.#hooks?.moved(this.position, this.timeNs),
     });
     this.#held = new HeldMachine({ machine, recorder: recorder!, console }, this.#session, this.path);
   }
@@ -108,7 +114,14 @@ class Recording implements LiveMachine, Recorded {
   }
 
   async run(until?: number): Promise<boolean> {
-    if (!(await this.#held.run(until))) return false;
+    try {
+      if (!(await this.#held.run(until))) return false;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      // What the guest asks of the outside is not there: in the middle of a step, which nothing can be made of.
+      this.#held.end = { reason: 'error', message: error.message };
+      this.#broken = true;
+    }
     await this.#close();
     return true;
   }
@@ -127,6 +140,7 @@ class Recording implements LiveMachine, Recorded {
   }
 
   release(): void {
+    this.#hooks = null;
     if (this.#finished) return;
     this.#released.add(this);
     this.life = this.run().then(() => void this.#released.delete(this));
@@ -140,8 +154,10 @@ class Recording implements LiveMachine, Recorded {
   #close(): Promise<void> {
     const { reason, exitCode } = this.#held.end!;
     this.#finished ??= (async () => {
-      const closed = await this.#assembled.living.recorder!.finish(reason, exitCode);
-      this.#failed = closed.failed?.message ?? null;
+      if (!this.#broken) {
+        const closed = await this.#assembled.living.recorder!.finish(reason, exitCode);
+        this.#failed = closed.failed?.message ?? null;
+      }
       await this.#assembled.close();
     })();
     return this.#finished;

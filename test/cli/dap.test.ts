@@ -1,10 +1,14 @@
 /** `chronovisor dap`: messages by standard input and output, and by a socket. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { test } from 'node:test';
-import { CHECKOUT, start } from './small.ts';
+import { verify } from '../../src/replay/verify.ts';
+import { TraceReader } from '../../src/trace/index.ts';
+import { EMBEDDED_KERNEL, scratch } from '../support/guests.ts';
+import { CHECKOUT, type Child, start } from './small.ts';
 
 const frame = (message: object) => {
   const text = JSON.stringify(message);
@@ -72,6 +76,45 @@ test('a message without an end ends it', async () => {
   for (let n = 0; n < 17; n++) child.stdin.write(Buffer.alloc(2 ** 20));
   const { code, stderr } = await child.ended;
   assert.equal(code, 0, stderr);
+});
+
+test('a recording is whole when its client goes, and when the adapter is told to end', async (t) => {
+  const folder = scratch(t);
+  const ways: [string, (child: Child) => void][] = [
+    ['gone', ({ stdin }) => stdin.end()],
+    ['signal', ({ kill }) => kill('SIGTERM')],
+  ];
+  for (const [name, end] of ways) {
+    const trace = join(folder, `${name}.trace`);
+    const child = start(['dap']);
+    child.stdin.write(request(1, 'initialize', { adapterID: 'test' }));
+    const machine = { kernel: EMBEDDED_KERNEL, bios: 'none', memory: '16M', stopAt: 'run' };
+    child.stdin.write(request(2, 'launch', { ...machine, trace }));
+    while (!answers(child.stdout()).includes('launch true')) await new Promise((resolve) => setTimeout(resolve, 20));
+    child.stdin.write(request(3, 'configurationDone'));
+    while (!child.stdout().includes('"text":"> "')) await new Promise((resolve) => setTimeout(resolve, 20));
+    end(child);
+    const { code, stderr } = await child.ended;
+    assert.equal(code, 0, stderr);
+    const reader = TraceReader.open(trace, { check: true });
+    assert.equal(reader.end?.reason, 'interrupted', name);
+    verify(reader);
+  }
+});
+
+test('a guest that is left to itself lives on when its client has gone', async (t) => {
+  const trace = join(scratch(t), 'alone.trace');
+  const input = join(scratch(t), 'input');
+  writeFileSync(input, 'work 40 3\npoweroff\n');
+  const child = start(['dap']);
+  const machine = { kernel: EMBEDDED_KERNEL, bios: 'none', memory: '16M', input };
+  child.stdin.write(request(1, 'initialize', { adapterID: 'test' }));
+  child.stdin.write(request(2, 'launch', { ...machine, trace, stopAt: 'entry' }));
+  while (!answers(child.stdout()).includes('launch true')) await new Promise((resolve) => setTimeout(resolve, 20));
+  child.stdin.write(request(3, 'disconnect', { terminateDebuggee: false }));
+  const { code, stderr } = await child.ended;
+  assert.equal(code, 0, stderr);
+  assert.equal(TraceReader.open(trace, { check: true }).end?.reason, 'power-off');
 });
 
 test('by a socket, several clients one after the other', async () => {

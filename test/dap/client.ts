@@ -23,6 +23,7 @@ interface Stopped {
   readonly threadId: number;
   readonly hitBreakpointIds?: readonly number[];
   readonly text?: string;
+  readonly description?: string;
 }
 
 /** Told as they come, which depends on how fast the host is; or the same as the answer that they come with. */

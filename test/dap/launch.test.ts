@@ -359,6 +359,33 @@ test('a branch of the past lives on in its own way', async (t) => {
   checked(branch.trace);
 });
 
+test('a branch needs the disks for blocks that were never read', async (t) => {
+  const folder = scratch(t);
+  const image = join(folder, 'disk.img');
+  writeFileSync(image, Buffer.alloc(256 * 1024, 'chronovisor '));
+  const client = await launch(t, join(folder, 'live.trace'), { stopAt: 'run', disks: [image] });
+  await client.ask('configurationDone');
+  await until(() => shown(client).includes('> '));
+  const paused = client.next('stopped');
+  await client.ask('pause', { threadId: 1 });
+  await paused;
+  for (const [disks, wanted] of [
+    [[], /End of the recording: .*first time.*disks/],
+    [[image], /switched itself off, exit code 0/],
+  ] as const) {
+    const branched = client.next('stopped');
+    await client.ask('chronovisor/branch', { disks });
+    await branched;
+    await client.ask('chronovisor/type', { text: 'disk read 3\npoweroff\n' });
+    const position = await client.position();
+    const { description } = await client.move('continue', { threadId: 1 });
+    assert.match(description ?? '', wanted);
+    assert.equal((await client.ask('chronovisor/when')).live, false);
+    // What was before can be looked at, and branched again.
+    await client.move('chronovisor/seek', { position });
+  }
+});
+
 test('what cannot be recorded', async (t) => {
   const folder = scratch(t);
   const there = join(folder, 'there.trace');
