@@ -48,7 +48,7 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     load: async () => (await import('./gdb.ts')).gdbCommand,
   },
   dap: {
-    describe: 'debug adapter: recorded traces in editors that speak the Debug Adapter Protocol',
+    describe: 'debug adapter: records kernels and opens traces for editors that speak the Debug Adapter Protocol',
     load: async () => (await import('./dap.ts')).dapCommand,
   },
   diff: {

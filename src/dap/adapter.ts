@@ -56,6 +56,8 @@ interface Motion {
 type Work = (traveller: Traveller) => Promise<Arrival>;
 
 const RUNNING = 'the machine is running; pause it first';
+/** `left = right`, but no comparison. */
+const ASSIGNMENT = /^\s*([^=]*[^=\s!<>+*/%&|^-])\s*=(?!=)\s*(\S.*)$/s;
 const PANIC = [{ kind: 'panic' }] as const;
 /** Where a recording stops first: before its first step, when the guest panics, or nowhere by itself. */
 const LIVE_ENTRIES = ['entry', 'panic', 'run'] as const;
@@ -196,9 +198,10 @@ export class Adapter {
     setVariable: (args, task) => {
       this.#mustLive();
       const { expression, frame } = this.#open.variables.part(args.whole('variablesReference'), args.text('name'));
-      return this.#setValue(frame, expression, args, task);
+      return this.#setValue(frame, expression, args.text('value'), args, task);
     },
-    setExpression: (args, task) => this.#setValue(this.#frame(args), args.text('expression'), args, task),
+    setExpression: (args, task) =>
+      this.#setValue(this.#frame(args), args.text('expression'), args.text('value'), args, task),
     writeMemory: (args, task) => this.#writeMemory(args, task),
     readMemory: (args) => look.readMemory(this.#open, args),
     disassemble: (args) => look.disassemble(this.#open, args),
@@ -598,9 +601,9 @@ export class Adapter {
   }
 
   /** Gives an expression another value; the answer shows it. */
-  async #setValue(frame: FrameReference, expression: string, args: Arguments, task: Task): Promise<object> {
+  async #setValue(frame: FrameReference, expression: string, value: string, args: Arguments, task: Task) {
     const { variables } = this.#mustLive();
-    await this.#change(task, await changeOf(variables.now, frame, expression, args.text('value')));
+    await this.#change(task, await changeOf(variables.now, frame, expression, value));
     const { name: _, ...shown } = await variables.evaluate(expression, frame, args.object('format').flag('hex'));
     return shown;
   }
@@ -628,6 +631,11 @@ export class Adapter {
     if (args.text('context', '') === 'repl') {
       const result = await this.#command(debuggee, frame, text, task);
       if (result !== null) return { result, variablesReference: 0 };
+      const assignment = ASSIGNMENT.exec(text);
+      if (assignment) {
+        const { value, ...rest } = await this.#setValue(frame, assignment[1], assignment[2], args, task);
+        return { result: value, ...rest };
+      }
     }
     const {
       name: _,

@@ -1,4 +1,5 @@
 /** A client of the adapter, without streams between, that writes down what is said. */
+import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -8,6 +9,7 @@ import { Recordings } from '../../src/cli/recording.ts';
 import { openSymbols } from '../../src/cli/symbol-options.ts';
 import { Adapter } from '../../src/dap/adapter.ts';
 import { openSession } from '../../src/debugger/open.ts';
+import type { VirtMachine } from '../../src/vmm/riscv/virt.ts';
 import { CHECKOUT } from '../cli/small.ts';
 import { EMBEDDED_KERNEL } from '../support/guests.ts';
 
@@ -138,6 +140,18 @@ export class Client {
     const { scopes } = await this.ask('scopes', { frameId });
     const { variablesReference } = scopes.find((scope: Body) => scope.name === name);
     return (await this.ask('variables', { variablesReference })).variables;
+  }
+
+  /** Asserts that the client sees the integer registers of all harts as a machine has them. */
+  async isLike({ cpu }: VirtMachine, where: string): Promise<void> {
+    for (let hart = 0; hart < cpu.harts; hart++) {
+      const [frame] = await this.stack(hart + 1);
+      assert.equal(BigInt(frame.instructionPointerReference), cpu.get(hart, 'pc'), `${where}, hart ${hart}`);
+      const all = await this.scope('Registers', frame.id);
+      for (let x = 0; x < 32; x++) {
+        assert.equal(BigInt(all[x + 1].value.split(' ')[0]), cpu.x(hart, x), `${where}, hart ${hart}, x${x}`);
+      }
+    }
   }
 
   async position(): Promise<number> {

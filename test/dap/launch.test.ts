@@ -260,6 +260,12 @@ test('what is changed is part of the recording', async (t) => {
   assert.equal(written.bytesWritten, 4);
   assert.equal(await value('message->serial'), '79');
   const changed = await client.position();
+  const typed = await client.ask('evaluate', {
+    expression: '$a0 = $a0',
+    frameId: (await client.stack(threadId))[0].id,
+    context: 'repl',
+  });
+  assert.equal(BigInt(typed.result), BigInt(await value('$a0')));
   // What cannot be.
   for (const [expression, wanted, why] of [
     ['1 + 1', '3', /in no one place/],
@@ -292,7 +298,7 @@ test('what is changed is part of the recording', async (t) => {
   const reader = checked(trace);
   assert.deepEqual(
     [...reader.inputs(changed, changed + 1)].map(({ input }) => input.kind).filter((kind) => kind !== 'clock'),
-    ['memory', 'register', 'register', 'register', 'memory'],
+    ['memory', 'register', 'register', 'register', 'memory', 'register'],
   );
 });
 
@@ -384,6 +390,48 @@ test('a branch needs the disks for blocks that were never read', async (t) => {
     // What was before can be looked at, and branched again.
     await client.move('chronovisor/seek', { position });
   }
+});
+
+test('breakpoints of all kinds stop a living guest where they stop its recording', async (t) => {
+  const folder = scratch(t);
+  const trace = join(folder, 'live.trace');
+  const input = join(folder, 'input');
+  writeFileSync(input, 'run hello\nwork 60 3\nspawn fault\n');
+  const stops = async (client: Client): Promise<unknown[]> => {
+    const { dataId } = await client.ask('dataBreakpointInfo', { name: 'pool.first' });
+    await client.ask('setFunctionBreakpoints', {
+      breakpoints: [
+        { name: 'message_take', hitCondition: '% 3' },
+        { name: 'message_checksum', condition: 'message->serial > 10 && message->serial % 4 == 0' },
+        { name: 'wake_all', condition: '$a0 != 0', hitCondition: '> 20' },
+        { name: 'uart_get', condition: '1 == 2' },
+      ],
+    });
+    await client.ask('setDataBreakpoints', {
+      breakpoints: [{ dataId, accessType: 'write', condition: '$sp % 32 == 0' }],
+    });
+    await client.ask('setExceptionBreakpoints', {
+      filters: ['trap 15'],
+      filterOptions: [{ filterId: 'trap 8', condition: '$a0 % 64 == 0' }],
+    });
+    const found = [];
+    for (let n = 0; n < 60; n++) {
+      const stopped = client.next('stopped');
+      await client.ask('continue', { threadId: 1 });
+      const { reason, threadId, hitBreakpointIds } = await stopped;
+      found.push({ reason, threadId, hitBreakpointIds, position: await client.position() });
+    }
+    return found;
+  };
+  const living = await launch(t, trace, { stopAt: 'entry', input });
+  await living.move('configurationDone');
+  const live = await stops(living);
+  await living.ask('terminate');
+  const recorded = await Client.open(t, { trace, stopAt: 'start' });
+  await recorded.move('configurationDone');
+  assert.deepEqual(await stops(recorded), live);
+  const reasons = new Set(live.map((stop) => (stop as { reason: string }).reason));
+  assert.ok(reasons.size === 3, [...reasons].join(', '));
 });
 
 test('what cannot be recorded', async (t) => {
