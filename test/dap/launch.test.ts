@@ -396,19 +396,19 @@ test('breakpoints of all kinds stop a living guest where they stop its recording
   const folder = scratch(t);
   const trace = join(folder, 'live.trace');
   const input = join(folder, 'input');
-  writeFileSync(input, 'run hello\nwork 60 3\nspawn fault\n');
+  writeFileSync(input, 'run fault\nwork 60 3\n');
   const stops = async (client: Client): Promise<unknown[]> => {
     const { dataId } = await client.ask('dataBreakpointInfo', { name: 'pool.first' });
     await client.ask('setFunctionBreakpoints', {
       breakpoints: [
         { name: 'message_take', hitCondition: '% 3' },
         { name: 'message_checksum', condition: 'message->serial > 10 && message->serial % 4 == 0' },
-        { name: 'wake_all', condition: '$a0 != 0', hitCondition: '> 20' },
+        { name: 'wake_all', condition: '$a0 != 0', hitCondition: '> 80' },
         { name: 'uart_get', condition: '1 == 2' },
       ],
     });
     await client.ask('setDataBreakpoints', {
-      breakpoints: [{ dataId, accessType: 'write', condition: '$sp % 32 == 0' }],
+      breakpoints: [{ dataId, accessType: 'write', condition: '$sp % 32 == 0', hitCondition: '> 60' }],
     });
     await client.ask('setExceptionBreakpoints', {
       filters: ['trap 15'],
