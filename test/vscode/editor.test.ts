@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { TraceReader } from '../../src/trace/index.ts';
 import { CHECKOUT, MAIN } from '../cli/small.ts';
@@ -11,7 +11,7 @@ import { Editor, missing } from './editor.ts';
 
 /** The guest's folder as a person has it. */
 function guest(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'guest-'));
+  const folder = join(mkdtempSync(join(tmpdir(), 'chronovisor-guest-')), 'kernel');
   cpSync(join(CHECKOUT, 'guests/embedded'), folder, { recursive: true });
   return folder;
 }
@@ -40,7 +40,7 @@ function editorTest(name: string, folder: () => string, body: (session: Session)
       return t.skip(`${lacking} is not there`);
     }
     const made = folder();
-    t.after(() => rmSync(made, { recursive: true, force: true }));
+    t.after(() => rmSync(dirname(made), { recursive: true, force: true }));
     const editor = await Editor.open(made);
     t.after(() => editor.close());
     const step: Session['step'] = async (title, work) => {
@@ -108,7 +108,6 @@ editorTest(
       for (const section of ['Watch', 'Breakpoints']) await editor.toggleSection(section);
       await frame('mailbox_receive').waitFor();
       await editor.frame('Timeline');
-      await page.waitForTimeout(SETTLE_MS);
       await editor.picture('panic');
     });
 
@@ -143,13 +142,11 @@ editorTest(
       await unfold('message', 'serial');
       await variable('serial').click({ button: 'right' });
       await editor.menu('Who Wrote This?').waitFor();
-      await page.waitForTimeout(SETTLE_MS);
       await editor.picture('who-wrote-this');
       const written = await editor.moved(() => editor.pick('Who Wrote This?'));
       assert.ok(written < panic);
       assert.equal(await editor.here(), `work.c:${takesSample + 1}`);
       await frame('timer_interrupt').waitFor();
-      await page.waitForTimeout(SETTLE_MS);
       await editor.picture('written');
     });
 
@@ -240,7 +237,6 @@ editorTest('a kernel is recorded and debugged while it lives', guest, async ({ e
     await input.fill('help');
     await input.press('Enter');
     await console.locator('.line').filter({ hasText: 'poweroff' }).waitFor();
-    await page.waitForTimeout(SETTLE_MS);
     await editor.picture('live');
   });
 
@@ -260,5 +256,3 @@ editorTest('a kernel is recorded and debugged while it lives', guest, async ({ e
 });
 
 const number = (text: string | null) => Number((text ?? '').replaceAll(',', ''));
-/** What is drawn a moment after the rest. */
-const SETTLE_MS = 1500;

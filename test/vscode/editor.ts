@@ -281,7 +281,9 @@ export class Editor {
     return `${file}:${/Ln (\d+)/.exec(line ?? '')?.[1]}`;
   }
 
+  /** Keeps a picture of the whole window, when what is drawn late has been drawn. */
   async picture(name: string): Promise<void> {
+    await this.page.waitForTimeout(SETTLE_MS);
     await this.page.screenshot({ path: join(PICTURES, `${name}.png`) });
   }
 }
@@ -289,6 +291,7 @@ export class Editor {
 /** A machine that is busy with other tests takes a while. */
 const STARTING_MS = 120_000;
 const STEP_MS = 20_000;
+const SETTLE_MS = 1000;
 
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
