@@ -116,7 +116,7 @@ editorTest(
       panic = await editor.position();
       hit = await editor.moved(() => editor.toolbar('Reverse'));
       assert.ok(hit < panic);
-      assert.equal(await editor.here(), `work.c:${takesSample}`);
+      await editor.at(`work.c:${takesSample}`);
       await frame('timer_interrupt').waitFor();
       await variable('sample').waitFor();
       await editor.picture('breakpoint');
@@ -125,7 +125,7 @@ editorTest(
     await step('Step Back goes to the line before', async () => {
       const before = await editor.moved(() => editor.toolbar('Step Back'));
       assert.ok(before < hit);
-      assert.equal(await editor.here(), `work.c:${takesSample - 2}`);
+      await editor.at(`work.c:${takesSample - 2}`);
     });
 
     await step('a click on a line of the console goes to its moment', async () => {
@@ -145,7 +145,7 @@ editorTest(
       await editor.picture('who-wrote-this');
       const written = await editor.moved(() => editor.pick('Who Wrote This?'));
       assert.ok(written < panic);
-      assert.equal(await editor.here(), `work.c:${takesSample + 1}`);
+      await editor.at(`work.c:${takesSample + 1}`);
       await frame('timer_interrupt').waitFor();
       await editor.picture('written');
     });
@@ -164,6 +164,27 @@ editorTest(
         .filter({ hasText: /data breakpoint/i })
         .waitFor();
       await editor.picture('data-breakpoint');
+    });
+
+    await step('a log point tells of the whole recording at once, and each line leads to its moment', async () => {
+      await editor.toggleSection('Moments');
+      await editor.openFile('work.c', takesSample);
+      await editor.command('Debug: Add Logpoint');
+      // What is typed before the box has the focus would go into the file.
+      await page.locator('.breakpoint-widget .monaco-editor.focused').waitFor();
+      await page.keyboard.type('serial {sample->serial}');
+      await page.keyboard.press('Enter');
+      const rows = page.locator('.pane').filter({ hasText: 'Moments' }).last().locator('.monaco-list-row');
+      const said = rows.filter({ hasText: /^serial \d+/ });
+      await said.nth(1).waitFor();
+      await rows.filter({ hasText: 'Log points' }).waitFor();
+      const wanted = number(
+        (await said.nth(1).locator('.label-description').textContent())?.replace(/, hart.*/, '') ?? '',
+      );
+      assert.equal(await editor.moved(() => said.nth(1).click()), wanted);
+      await editor.at(`work.c:${takesSample}`);
+      await editor.picture('log-points');
+      await editor.toggleSection('Moments');
     });
 
     await step('a click in the timeline goes there', async () => {

@@ -274,11 +274,17 @@ export class Editor {
     }
   }
 
-  /** Where the editor shows the machine to be: the file, and the line of the cursor. */
-  async here(): Promise<string> {
-    const file = await this.page.locator('.tab.active').first().getAttribute('data-resource-name');
-    const line = await this.page.locator('[id="status.editor.selection"]').textContent();
-    return `${file}:${/Ln (\d+)/.exec(line ?? '')?.[1]}`;
+  /** Waits until the editor shows a place: the file, and the line of the cursor, such as `work.c:93`. */
+  async at(place: string): Promise<void> {
+    const until = performance.now() + STEP_MS;
+    for (;;) {
+      const file = await this.page.locator('.tab.active').first().getAttribute('data-resource-name');
+      const line = await this.page.locator('[id="status.editor.selection"]').textContent();
+      const here = `${file}:${/Ln (\d+)/.exec(line ?? '')?.[1]}`;
+      if (here === place) return;
+      if (performance.now() > until) throw new Error(`the editor shows ${here}, not ${place}`);
+      await this.page.waitForTimeout(50);
+    }
   }
 
   /** Keeps a picture of the whole window, when what is drawn late has been drawn. */
