@@ -8,6 +8,7 @@ import { openConfiguration } from './configurations.ts';
 export async function debugDemo(context: vscode.ExtensionContext): Promise<void> {
   const folder = join(context.globalStorageUri.fsPath, 'demo');
   await cp(join(context.extensionPath, 'demo'), folder, { recursive: true });
+  await vscode.commands.executeCommand('workbench.view.debug');
   await vscode.debug.startDebugging(undefined, {
     ...openConfiguration(join(folder, 'heisenbug.trace'), 'Demo'),
     symbolFiles: [join(context.extensionPath, 'guests/embedded/kernel.elf')],
