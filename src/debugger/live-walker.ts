@@ -13,6 +13,7 @@ import { contextOf, returnStop, type StepHart } from './travels.ts';
 export class LiveWalker implements Walker {
   readonly machine: VirtMachine;
   readonly #live: LiveMachine;
+  readonly #recent: RecentOutput;
   readonly #signal: AbortSignal | undefined;
   /** The position whose breakpoints are behind it already. */
   #passed: number | undefined;
@@ -20,9 +21,10 @@ export class LiveWalker implements Walker {
   over = false;
 
   /** `passed`: it has stood where it is before, and breakpoints there have had their time. */
-  constructor(live: LiveMachine, signal: AbortSignal | undefined, passed: boolean) {
+  constructor(live: LiveMachine, recent: RecentOutput, signal: AbortSignal | undefined, passed: boolean) {
     this.machine = live.machine;
     this.#live = live;
+    this.#recent = recent;
     this.#signal = signal;
     this.#passed = passed ? live.machine.position : undefined;
   }
@@ -93,7 +95,7 @@ export class LiveWalker implements Walker {
       return true;
     };
     const watcher = new Watcher(machine, withoutConsole(stops));
-    const shown = consoleWatch(machine, stops);
+    const shown = consoleWatch(machine, stops, this.#recent);
     const { output } = machine.events;
     machine.events.output = (device, data) => {
       output?.(device, data);
@@ -129,11 +131,37 @@ export class LiveWalker implements Walker {
   }
 }
 
-/** Looks for the texts of console stops in what the guest says from now on. */
-function consoleWatch(machine: VirtMachine, stops: readonly NumberedStop[]): (data: Uint8Array) => Hit[] {
+/** No text that is looked for in the console is longer, in UTF-8. */
+const RECENT_BYTES = 2 ** 15;
+
+/** What a guest has said last on its console: a text may have begun before somebody looks for it. */
+export class RecentOutput {
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+
+  add(data: Uint8Array): void {
+    this.#pieces.push(Buffer.from(data));
+    this.#bytes += data.length;
+    if (this.#bytes < 2 * RECENT_BYTES) return;
+    this.#pieces = [this.last(RECENT_BYTES)];
+    this.#bytes = RECENT_BYTES;
+  }
+
+  last(count: number): Buffer {
+    const all = Buffer.concat(this.#pieces);
+    return all.subarray(Math.max(0, all.length - count));
+  }
+}
+
+/** Looks for the texts of console stops that are complete from now on. */
+function consoleWatch(
+  machine: VirtMachine,
+  stops: readonly NumberedStop[],
+  recent: RecentOutput,
+): (data: Uint8Array) => Hit[] {
   const wanted = stops.flatMap(({ id, spec }) => textsOf(spec).map((text) => ({ id, text, bytes: Buffer.from(text) })));
   const longest = Math.max(0, ...wanted.map(({ bytes }) => bytes.length));
-  let tail = Buffer.alloc(0);
+  let tail = longest === 0 ? Buffer.alloc(0) : recent.last(longest);
   return (data) => {
     if (longest === 0) return [];
     const all = Buffer.concat([tail, data]);

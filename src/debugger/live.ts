@@ -8,7 +8,7 @@ import type { Change } from '../vmm/inputs.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { Ignored, wantedAtAll } from './ignored.ts';
-import { LiveWalker } from './live-walker.ts';
+import { LiveWalker, RecentOutput } from './live-walker.ts';
 import { type OpenOptions, startEngine, ThreadSession } from './open.ts';
 import type { DebugSession, RunOptions, SessionInfo, StateChange, StepOptions, StopEvent } from './session.ts';
 import { observes, stepOn } from './stepping.ts';
@@ -39,11 +39,18 @@ export async function openLive(live: LiveMachine, options: OpenOptions = {}): Pr
 
 class LiveSession extends ThreadSession {
   readonly #live: LiveMachine;
+  readonly #recent = new RecentOutput();
   #over = false;
 
   constructor(live: LiveMachine, options: OpenOptions) {
     super(startEngine(live.path, { ...options, at: 'end', live: true }));
     this.#live = live;
+    const { events } = live.machine;
+    const { output } = events;
+    events.output = (device, data) => {
+      output?.(device, data);
+      if (device === live.console) this.#recent.add(data);
+    };
   }
 
   override async info(): Promise<SessionInfo> {
@@ -123,7 +130,7 @@ class LiveSession extends ThreadSession {
     passed: boolean,
     move: (walker: LiveWalker) => Promise<StopEvent>,
   ): Promise<StopEvent> {
-    const walker = new LiveWalker(this.#live, signal, passed);
+    const walker = new LiveWalker(this.#live, this.#recent, signal, passed);
     const { passed: counted, ...event } = await move(walker);
     this.#over = walker.over;
     await this.#live.flush();

@@ -163,6 +163,12 @@ test('panics end the first run, and traps are stopped at', async (t) => {
   assert.equal(reason, 'exception', 'a panic, though no breakpoint is set');
   assert.match((await client.ask('exceptionInfo', { threadId: 1 })).description ?? '', /panic/);
   assert.ok(existsSync(trace.replace('.trace', '-2.trace')), 'the first recording stays');
+  // Though the run is held at each character, to look at a condition that the engine cannot.
+  await client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'uart_put', condition: '1.5 > 2.0' }] });
+  await client.ask('setExceptionBreakpoints', { filters: ['panic'] });
+  writeFileSync(input, 'panic\n');
+  const held = await client.move('restart', { arguments: { ...MACHINE, trace, input, stopAt: 'run' } });
+  assert.equal(held.reason, 'exception');
 });
 
 test('a new recording of the same', async (t) => {
