@@ -208,8 +208,10 @@ editorTest(
     });
 
     await step('memory follows an expression and marks what has changed', async () => {
-      await editor.command('Go to Position');
-      await editor.type('end');
+      await editor.moved(async () => {
+        await editor.command('Go to Position');
+        await editor.type('end');
+      });
       await editor.command('Guest Memory: Focus on Memory View');
       const memory = await editor.frame('Memory');
       const address = memory.locator('.bar input');

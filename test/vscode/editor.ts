@@ -39,8 +39,8 @@ export interface Locator {
   locator(selector: string): Locator;
   filter(options: { hasText: string | RegExp }): Locator;
   focus(): Promise<void>;
-  fill(text: string): Promise<void>;
-  press(key: string): Promise<void>;
+  fill(text: string, options?: { timeout: number }): Promise<void>;
+  press(key: string, options?: { timeout: number }): Promise<void>;
   evaluate<T>(read: (element: never) => T): Promise<T>;
 }
 export interface Frame {
@@ -166,10 +166,22 @@ export class Editor {
   /** Opens the box of a key, types into it, and takes the entry that it leads to. A page that is just being drawn does not hear keys. */
   async #ask(key: string, text: string, entry: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget .quick-input-box input');
-    await this.again(() => this.page.keyboard.press(key), input);
-    await input.fill(text);
-    await this.page.locator('.quick-input-list .monaco-list-row.focused').filter({ hasText: entry }).waitFor();
-    await this.page.keyboard.press('Enter');
+    const row = this.page.locator('.quick-input-list .monaco-list-row.focused').filter({ hasText: entry });
+    const until = performance.now() + STEP_MS;
+    for (;;) {
+      await this.again(() => this.page.keyboard.press(key), input);
+      try {
+        await input.fill(text, { timeout: SOON_MS });
+        await row.waitFor({ timeout: SOON_MS });
+        await input.press('Enter', { timeout: SOON_MS });
+        // What is typed next is not for this box, which is the same one that asks the next question.
+        await row.waitFor({ state: 'hidden' });
+        return;
+      } catch (error) {
+        // A stop may have taken the focus, and closed the box.
+        if (performance.now() > until) throw error;
+      }
+    }
   }
 
   /** Takes an entry of the context menu that is open. A menu that has just opened does not hear the mouse. */
@@ -218,9 +230,9 @@ export class Editor {
   /** Answers the input box that is open. */
   async type(text: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget .quick-input-box input');
-    await input.waitFor();
     await input.fill(text);
-    await this.page.keyboard.press('Enter');
+    await input.press('Enter');
+    await input.waitFor({ state: 'hidden' });
   }
 
   /** Opens a file by its name, at a line if one is given. */
@@ -230,6 +242,7 @@ export class Editor {
     if (line === undefined) return;
     await this.page.keyboard.press('Control+G');
     await this.type(`:${line}`);
+    await this.at(`${name}:${line}`);
   }
 
   /** The page of a view or an editor of ours, by its title. */
@@ -268,19 +281,37 @@ export class Editor {
     const until = performance.now() + STEP_MS;
     for (;;) {
       const now = await this.position();
-      if (now !== before) return now;
+      if (now !== before) {
+        await this.#quiet();
+        return now;
+      }
       if (performance.now() > until) throw new Error(`the machine still stands at ${before}`);
       await this.page.waitForTimeout(50);
     }
+  }
+
+  /** Waits until the place that the editor shows has not changed for a while. */
+  async #quiet(): Promise<void> {
+    let last = await this.#place();
+    for (let since = performance.now(); performance.now() - since < QUIET_MS; await this.page.waitForTimeout(50)) {
+      const place = await this.#place();
+      if (place !== last) since = performance.now();
+      last = place;
+    }
+  }
+
+  /** File and line of the cursor. */
+  async #place(): Promise<string> {
+    const file = await this.page.locator('.tab.active').first().getAttribute('data-resource-name');
+    const line = await this.page.locator('[id="status.editor.selection"]').textContent();
+    return `${file}:${/Ln (\d+)/.exec(line ?? '')?.[1]}`;
   }
 
   /** Waits until the editor shows a place: the file, and the line of the cursor, such as `work.c:93`. */
   async at(place: string): Promise<void> {
     const until = performance.now() + STEP_MS;
     for (;;) {
-      const file = await this.page.locator('.tab.active').first().getAttribute('data-resource-name');
-      const line = await this.page.locator('[id="status.editor.selection"]').textContent();
-      const here = `${file}:${/Ln (\d+)/.exec(line ?? '')?.[1]}`;
+      const here = await this.#place();
       if (here === place) return;
       if (performance.now() > until) throw new Error(`the editor shows ${here}, not ${place}`);
       await this.page.waitForTimeout(50);
@@ -296,7 +327,11 @@ export class Editor {
 
 /** A machine that is busy with other tests takes a while. */
 const STARTING_MS = 120_000;
-const STEP_MS = 20_000;
+const STEP_MS = 40_000;
+/** What VS Code has in hand already. */
+const SOON_MS = 3000;
+/** After a stop it reads the stack, and then shows the place. */
+const QUIET_MS = 400;
 const SETTLE_MS = 1000;
 
 function freePort(): Promise<number> {
