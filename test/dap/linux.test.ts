@@ -138,6 +138,28 @@ test('a crash: from the panic to what caused it, and Linux on the way', async (t
     /: insmod \(pid/,
   );
 
+  // The interrupt of a device whose driver is a module.
+  const at = await client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'virtblk_done' }] });
+  assert.equal(at.breakpoints[0].verified, true, 'the module is loaded by now');
+  const interrupted = await client.move('continue', { threadId });
+  assert.deepEqual([interrupted.reason, interrupted.hitBreakpointIds], ['function breakpoint', [at.breakpoints[0].id]]);
+  const handling = await client.stack(interrupted.threadId, 100);
+  const handlers = ['virtblk_done', 'vring_interrupt', 'vm_interrupt', 'handle_irq_event', 'plic_handle_irq', 'do_irq'];
+  assert.deepEqual(
+    names(handling).filter((name) => handlers.includes(name)),
+    handlers,
+    names(handling).join(),
+  );
+  // Behind the trap stands what it interrupted: by the disk's queue the kernel knows whose it is.
+  const trap = names(handling).indexOf('handle_exception');
+  assert.ok(trap > 0 && trap < handling.length - 1, names(handling).join());
+  const ring = named(handling, 'vring_interrupt');
+  const queue = await client.ask('evaluate', {
+    expression: '((struct virtqueue *)_vq)->name',
+    frameId: ring.id,
+  });
+  assert.match(queue.result, /"req\.0"$/);
+
   // A program's function: the breakpoint is for the process that has it, and for no other.
   const { breakpoints: inProgram } = await client.ask('setFunctionBreakpoints', {
     breakpoints: [{ name: 'fulfil', condition: 'wish->bytes == 1' }],

@@ -23,6 +23,7 @@ import {
   tasksOf,
 } from '../../src/linux/index.ts';
 import { inMemory } from '../../src/symbols/index.ts';
+import { DISK_TEXT } from '../support/debian-trace.ts';
 import { needCrashedGuest, partsOf, Watched } from './guest.ts';
 
 test('what the kernel says of itself is what is read from outside', async (t) => {
@@ -224,6 +225,10 @@ test('what the kernel says of itself is what is read from outside', async (t) =>
       currents.map((task) => task?.name).sort(),
       ['init', currents.find((c) => c?.pid === 0)?.name].sort(),
     );
+  });
+
+  await t.test('what the disk held was read', () => {
+    assert.deepEqual(part('disk').lines, [DISK_TEXT.trimEnd()]);
   });
 
   await t.test('the current task of each hart, through entries and exits of the kernel', () => {

@@ -50,12 +50,16 @@ export interface CrashGuest {
   readonly programs: readonly string[];
 }
 
+/** What stands at the beginning of the disk that the crashed guest reads. */
+export const DISK_TEXT = 'a disk of blocks\n';
+const DISK_BYTES = 2 ** 20;
+
 /** A guest that loads modules, starts processes, tells all that it knows of itself, and is crashed by `nested-pie`; see test/linux. */
 export async function crashTrace(cache: string): Promise<CrashGuest> {
   const [source, script] = ['nested.c', 'crash-init.txt'].map((file) => join(CHECKOUT, 'test/linux', file));
   const folder = await kept(
     cache,
-    'crash-2',
+    'crash-3',
     [...[source, script].map((f) => readFileSync(f, 'utf8')), ...FLAGS].join(' '),
     async (own) => {
       const common = [...FLAGS, `-ffile-prefix-map=${CHECKOUT}=`, source];
@@ -72,7 +76,10 @@ export async function crashTrace(cache: string): Promise<CrashGuest> {
         }),
       });
       writeFileSync(join(own, 'initrd.gz'), initrd);
-      const guest = ['--kernel', join(cache, 'kernel'), '--initrd', join(own, 'initrd.gz'), '--timeout', '240'];
+      const disk = join(own, 'disk.img');
+      writeFileSync(disk, Buffer.concat([Buffer.from(DISK_TEXT), Buffer.alloc(DISK_BYTES - DISK_TEXT.length)]));
+      const boot = ['--kernel', join(cache, 'kernel'), '--initrd', join(own, 'initrd.gz')];
+      const guest = [...boot, '--disk', disk, '--timeout', '240'];
       const ending = ['--until', 'end Kernel panic', '-o', join(own, TRACE)];
       const recorded = await chronovisor('record', ...guest, ...MACHINE, ...ending);
       assert.equal(recorded.code, 0, lastWords(recorded));
