@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Random } from '../../src/base/random.ts';
+import { enableRelaxedSimd } from '../../src/compiler/relaxed-simd.ts';
+import { hostFuses } from '../../src/vmm/codegen/softfloat.ts';
 import { REFERENCE, type Reference } from './reference.ts';
 import { difference, type Operation, operations } from './subject.ts';
-import { edges, fewEdges, integerEdges, NEARLY_POWERS, nearIntegers, randomBits } from './values.ts';
+import { edges, fewEdges, integerEdges, NEARLY_POWERS, nearIntegers, ofFewBits, randomBits } from './values.ts';
+
+enableRelaxedSimd();
+const NO_FUSED =
+  "this processor's fused multiply-add does not reach WebAssembly: nothing to install, it is computed otherwise";
 
 const SEED = 20190722;
 /** Random cases per operation; each runs in every rounding mode, with and without sticky flags. */
@@ -50,9 +56,25 @@ function near(random: Random, format: Reference, before: readonly bigint[]): big
   return randomBits(random, format, like);
 }
 
+/** Numbers of few bits, half of them such that a quotient or a root is one, too. */
+function* mostlyExact(operation: Operation): Iterable<bigint[]> {
+  const random = new Random(SEED);
+  const count = RANDOM_CASES[operation.operands.length];
+  for (let i = 0; i < count; i++) {
+    const operands = operation.operands.map((format) => {
+      return format === 'integer' ? random.u64() >> BigInt(random.below(64)) : ofFewBits(random, format);
+    });
+    const [format] = operation.operands;
+    if (i % 2 && format !== 'integer') operands[0] = format.mul(operands[0], operands[1] ?? operands[0], 0).bits;
+    yield operands;
+  }
+}
+
 describe('floating point agrees with exact arithmetic', () => {
   for (const operation of operations()) {
     it(`${operation.name} at the edges`, () => check(operation, directed(operation)));
+    it(`${operation.name} where little or nothing is rounded (seed ${SEED})`, () =>
+      check(operation, mostlyExact(operation)));
     it(`${operation.name} at random (seed ${SEED})`, () => check(operation, randomly(operation)));
   }
 });
@@ -92,4 +114,15 @@ function* nearlyTies(): Iterable<bigint[]> {
 it('f64.fma agrees with exact arithmetic a hair from a tie', () => {
   const fma = operations().find(({ name }) => name === 'f64.fma')!;
   check(fma, nearlyTies());
+});
+
+describe("the host's fused multiply-add agrees with exact arithmetic", { skip: hostFuses() ? false : NO_FUSED }, () => {
+  for (const operation of hostFuses() ? operations(true).filter(({ name }) => name.endsWith('.fma')) : []) {
+    it(`${operation.name} (seed ${SEED})`, () => {
+      check(operation, directed(operation));
+      check(operation, mostlyExact(operation));
+      check(operation, randomly(operation));
+      if (operation.name === 'f64.fma') check(operation, nearlyTies());
+    });
+  }
 });

@@ -17,9 +17,9 @@ export interface Operation {
 const FLAGS_ADDRESS = 64;
 
 /** Builds the functions once and lists all operations. */
-export function operations(): Operation[] {
+export function operations(fused = false): Operation[] {
   const m = new ModuleBuilder();
-  const fns = defineFloat(m);
+  const fns = defineFloat(m, fused);
   const memory = new WebAssembly.Memory({ initial: 1 });
   const flagsWord = new DataView(memory.buffer);
   const list: Operation[] = [];

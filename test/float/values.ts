@@ -75,6 +75,15 @@ export const NEARLY_POWERS: readonly (readonly [bigint, bigint])[] = [
   [0x102da9a15affbdn, 0x1fa5ae800d87afn],
 ];
 
+/** A number of few bits, of any size: sums and products of such are often exact, or just not. */
+export function ofFewBits(random: Random, format: Reference): bigint {
+  const exponent = random.below(80) - 40;
+  const n = random.u64() >> BigInt(24 + random.below(40));
+  const size = 1n << BigInt(Math.abs(exponent));
+  const { bits } = format.round(exponent < 0 ? { n, d: size } : { n: n * size, d: 1n }, 0);
+  return random.below(2) ? bits | format.sign : bits;
+}
+
 /** Where integers stop fitting, as integers. */
 export function integerEdges(): bigint[] {
   const values: bigint[] = [];

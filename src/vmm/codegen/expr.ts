@@ -434,6 +434,31 @@ export function load(kind: LoadKind, address: Expr, offset = 0): Expr {
   return new Load(type, op, address, offset);
 }
 
+/** a * b + c of floats in one vector lane: the host may round once or twice (relaxed SIMD proposal, relaxed_madd). */
+class RelaxedMadd extends Expr {
+  readonly #operands: readonly Expr[];
+  constructor(operands: readonly Expr[]) {
+    super(operands[0].type);
+    assert(this.type === 'f32' || this.type === 'f64', 'relaxedMadd takes floats');
+    this.#operands = operands;
+  }
+  emit(out: Bytes) {
+    const [splat, madd, extractLane] = this.type === 'f32' ? [0x13, 0x105, 0x1f] : [0x14, 0x107, 0x21];
+    for (const operand of this.#operands) {
+      operand.emit(out);
+      out.u8(0xfd);
+      out.u32(splat);
+    }
+    out.u8(0xfd);
+    out.u32(madd);
+    out.u8(0xfd);
+    out.u32(extractLane);
+    out.u8(0);
+  }
+}
+
+export const relaxedMadd = (a: Expr, b: Expr, c: Expr): Expr => new RelaxedMadd([a, b, c]);
+
 /** A function that expressions can call. */
 export interface Callee {
   readonly name: string;

@@ -13,11 +13,13 @@ import { defineDemote, defineIntegerConversions, definePromote, type IntegerConv
 import { defineDivide, defineSquareRoot } from './float/divide.ts';
 import { defineFma } from './float/fma.ts';
 import { F32, F64 } from './float/format.ts';
+import { hostFuses } from './float/fused.ts';
 import { defineMultiply } from './float/multiply.ts';
 import { type Core, defineCore } from './float/round.ts';
 import type { Func, ModuleBuilder } from './module.ts';
 
 export { F32, F64, Flag, type Format, Rounding } from './float/format.ts';
+export { hostFuses } from './float/fused.ts';
 export { inlineFloat } from './float/inline.ts';
 
 /**
@@ -55,25 +57,28 @@ export interface FloatFns {
   readonly promote: Func;
   /** (flags, f64, rm): an f32. */
   readonly demote: Func;
+  /** Whether the host's fused multiply-add is used. */
+  readonly fused: boolean;
 }
 
-export function defineFloat(m: ModuleBuilder): FloatFns {
+export function defineFloat(m: ModuleBuilder, fused = hostFuses()): FloatFns {
   const single = defineCore(m, F32);
   return {
-    f32: defineFormat(m, single),
-    f64: defineFormat(m, defineCore(m, F64)),
+    fused,
+    f32: defineFormat(m, single, fused),
+    f64: defineFormat(m, defineCore(m, F64), fused),
     promote: definePromote(m),
     demote: defineDemote(m, single),
   };
 }
 
-function defineFormat(m: ModuleBuilder, core: Core): FormatFns {
+function defineFormat(m: ModuleBuilder, core: Core, fused: boolean): FormatFns {
   return {
     ...defineAdd(m, core),
     mul: defineMultiply(m, core),
     div: defineDivide(m, core),
     sqrt: defineSquareRoot(m, core),
-    fma: defineFma(m, core),
+    fma: defineFma(m, core, fused),
     ...defineCompare(m, core),
     ...defineIntegerConversions(m, core),
   };

@@ -17,7 +17,7 @@ import {
 } from '../codegen/expr.ts';
 import type { Fn, Label, StoreKind } from '../codegen/fn.ts';
 import { type Func, ModuleBuilder } from '../codegen/module.ts';
-import { defineFloat, type FloatFns } from '../codegen/softfloat.ts';
+import { defineFloat, type FloatFns, hostFuses } from '../codegen/softfloat.ts';
 import { ENTRY_OFFSET, G, PAGE_TABLE_BASE, RAM_BASE, RECORD_BYTES } from '../layout.ts';
 import { EXTRA_RECORD, INSTRUCTIONS } from './decoder.ts';
 import type { Instruction } from './encoding.ts';
@@ -308,11 +308,11 @@ export interface Interpreter {
  * The module: exports `exec(hart, budget)` and the runtime functions, for the host and for compiled code. The variant that watches registers
  * leaves the slice after each step that has changed a watched word; compiled code leaves the steps that may do so to it.
  */
-export function buildInterpreter(watching: boolean): Interpreter {
+export function buildInterpreter(watching: boolean, fused = hostFuses()): Interpreter {
   const m = new ModuleBuilder();
   const rt = defineRuntime(m);
   const regions = m.tableType(REGION_PARAMS, 'i32');
-  const float = defineFloat(m);
+  const float = defineFloat(m, fused);
   m.define('exec', ['i32', 'i32'], null, (f, hart, budget) => {
     const v: Locals = {
       hart,

@@ -2,7 +2,7 @@
 import type { Expr } from '../expr.ts';
 import type { Fn } from '../fn.ts';
 import type { Func, ModuleBuilder } from '../module.ts';
-import { returnHostResult } from './host.ts';
+import { returnHostResult } from './exact.ts';
 import { type Core, shiftRightJam, type Unpacked, unpack } from './round.ts';
 
 export function defineAdd(m: ModuleBuilder, core: Core): { add: Func; sub: Func } {

@@ -92,8 +92,10 @@ function defineFrom(m: ModuleBuilder, core: Core, type: IntegerType): Func {
       f.return(converted);
       return;
     }
-    // No integer is so large or small that its conversion could raise anything but NX.
-    f.if(hostRounds(flags, rm).or(value.eqz()), () => f.return(converted));
+    // No integer is so large or small that its conversion could raise anything but NX, and those that fit do not even do that.
+    const fits = 1n << BigInt(format.fractionBits + 1);
+    const small = type.signed ? value.add(fits).leU(2n * fits) : value.leU(fits);
+    f.if(hostRounds(flags, rm).or(small), () => f.return(converted));
     const sign = f.let(type.signed ? value.shrU(63).wrap() : coerce(0, 'i32'));
     const magnitude = f.let(sign.select(i64(0).sub(value), value));
     const zeros = f.let(magnitude.clz());
@@ -104,10 +106,10 @@ function defineFrom(m: ModuleBuilder, core: Core, type: IntegerType): Func {
 /** (flags, an f64, rm): the f32 nearest to it. */
 export function defineDemote(m: ModuleBuilder, single: Core): Func {
   return m.define('f64.demote', ['i32', 'i64', 'i32'], 'i32', (f, flags, a, rm) => {
-    f.if(hostRounds(flags, rm), () => {
-      const bits = f.let(F64.toHost(a).demote().reinterpret());
-      f.if(safelyNormal(F32, bits), () => f.return(bits));
-    });
+    const demoted = f.let(F64.toHost(a).demote());
+    const bits = f.let(demoted.reinterpret());
+    const certain = hostRounds(flags, rm).and(safelyNormal(F32, bits));
+    f.if(certain.or(demoted.promote().eq(F64.toHost(a))), () => f.return(bits));
     f.if(F64.isOrdinary(a), () => {
       const { sign, exponent, significand } = unpack(f, F64, a);
       f.return(single.round.call(flags, sign, exponent, significand, rm));

@@ -1,8 +1,8 @@
 /** Division and square root (IEEE 754, section 5.4.1): an estimate by the host, made exact by its integer remainder. */
 import { type Expr, f64, type Local } from '../expr.ts';
 import type { Func, ModuleBuilder } from '../module.ts';
+import { returnHostResult } from './exact.ts';
 import { Flag, raise } from './format.ts';
-import { returnHostResult } from './host.ts';
 import { type Core, unpack } from './round.ts';
 
 /** Significands are used as 53-bit integers here, exact in an f64 of the host; f32 ones just end in zeros. */

@@ -1,9 +1,10 @@
 /** Fused multiply-add, a * b + c rounded once (IEEE 754, section 5.4.1). */
-import { type Expr, i32, i64, type Local } from '../expr.ts';
+import { type Expr, i32, i64, type Local, relaxedMadd } from '../expr.ts';
 import type { Fn } from '../fn.ts';
 import type { Func, ModuleBuilder } from '../module.ts';
 import { returnSum } from './add.ts';
-import { F64, type Format } from './format.ts';
+import { exactFma, exactProduct, exactSum, moderate } from './exact.ts';
+import type { Format } from './format.ts';
 import { type HostResult, hostRounds, safelyNormal } from './host.ts';
 import { type Product, product } from './multiply.ts';
 import { type Core, shiftRightJam, type Unpacked, unpack } from './round.ts';
@@ -11,21 +12,27 @@ import { type Core, shiftRightJam, type Unpacked, unpack } from './round.ts';
 /** An exponent below that of any product, for a zero that is added to one. */
 const BELOW_ALL = -0x2000;
 
-export function defineFma(m: ModuleBuilder, core: Core): Func {
+export function defineFma(m: ModuleBuilder, core: Core, fused: boolean): Func {
   const { format } = core;
   const { host, bits } = format;
   const complete = defineComplete(m, core);
   return m.define(`${host}.fma`, ['i32', bits, bits, bits, 'i32'], bits, (f, flags, a, b, c, rm) => {
-    f.if(hostRounds(flags, rm), () => {
-      const { bits, certain } = hostFma(f, format, a, b, c);
-      f.if(certain, () => f.return(bits));
-    });
+    const returnIfCertain = ({ bits, certain }: HostResult) => f.if(certain, () => f.return(bits));
+    f.if(
+      hostRounds(flags, rm),
+      () => returnIfCertain(hostFma(f, format, fused, a, b, c)),
+      () => returnIfCertain(exactFma(f, format, a, b, c)),
+    );
     f.return(complete.call(flags, a, b, c, rm));
   });
 }
 
-/** Computes with the host, which has no fused operation; right under the same conditions as `hostResult`. */
-export function hostFma(f: Fn, format: Format, a: Expr, b: Expr, c: Expr): HostResult {
+/** Computes with the host; right under the same conditions as `hostResult`. */
+export function hostFma(f: Fn, format: Format, fused: boolean, a: Expr, b: Expr, c: Expr): HostResult {
+  if (fused) {
+    const bits = f.let(relaxedMadd(format.toHost(a), format.toHost(b), format.toHost(c)).reinterpret());
+    return { bits, certain: safelyNormal(format, bits) };
+  }
   return format.bits === 'i32' ? hostFma32(f, format, a, b, c) : hostFma64(f, format, a, b, c);
 }
 
@@ -40,43 +47,22 @@ function hostFma32(f: Fn, format: Format, a: Expr, b: Expr, c: Expr): HostResult
 }
 
 /**
- * With `head + tail = a * b` exactly (Dekker 1971) and `sum + error = head + c` exactly (Knuth, TAOCP 2, 4.2.2), the
+ * Where no fused operation is to be had: with `head + tail = a * b` exactly (Dekker 1971) and `sum + error = head + c` exactly (Knuth, TAOCP 2, 4.2.2), the
  * answer is `sum + (error + tail)`, rounded once; computed is `sum + low`, where `low` is `error + tail` rounded.
  *
- * Where `error` or `tail` is zero, `low` is exact. Otherwise both are at most one unit in the last place of `sum`: `error`
- * by rounding; and `tail` as it is at most half of one of `head`, and `head` is at most twice `sum`, for numbers closer to
- * each other cancel without error. So a number halfway between two possible results differs from `sum` by a small
- * multiple of a quarter of that unit, which an f64 holds in its leading bits. Rounding `error + tail` crosses no f64, so that
- * it only hurts where it ends on one of those, and then the low half of `low` is zero.
+ * Where nothing is lost in adding `error` and `tail`, that is the answer. Otherwise neither is zero, and both are at most one unit
+ * in the last place of `sum`: `error` by rounding; and `tail` as it is at most half of one of `head`, and `head` is at most twice
+ * `sum`, for numbers closer to each other cancel without error. So a number halfway between two possible results differs from
+ * `sum` by a small multiple of a quarter of that unit, which an f64 holds in its leading bits. Rounding `error + tail` crosses no
+ * f64, so that it only hurts where it ends on one of those, and then the low half of `low` is zero.
  */
 function hostFma64(f: Fn, format: Format, a: Expr, b: Expr, c: Expr): HostResult {
-  const [x, xHigh, xLow] = split(f, a);
-  const [y, yHigh, yLow] = split(f, b);
-  const z = f.let(format.toHost(c));
-  const head = f.let(x.mul(y));
-  const tail = f.let(xHigh.mul(yHigh).sub(head).add(xHigh.mul(yLow)).add(xLow.mul(yHigh)).add(xLow.mul(yLow)));
-  const sum = f.let(head.add(z));
-  const added = f.let(sum.sub(head));
-  const error = f.let(head.sub(sum.sub(added)).add(z.sub(added)));
-  const low = f.let(error.add(tail));
+  const { head, tail } = exactProduct(f, a, b);
+  const { head: sum, tail: error } = exactSum(f, head, f.let(format.toHost(c)));
+  const { head: low, tail: lost } = exactSum(f, error, tail);
   const bits = f.let(sum.add(low).reinterpret());
-  const crossesNone = low.reinterpret().wrap().or(error.eq(0)).or(tail.eq(0));
-  // Factors from 2^-480 to 2^480: the tail of the product is above the least subnormal, and nothing overflows on the way.
-  const moderate = (value: Expr) =>
-    format
-      .exponentOf(value)
-      .sub(format.bias - 480)
-      .ltU(960);
-  const certain = crossesNone.ne(0).and(moderate(a)).and(moderate(b)).and(safelyNormal(format, bits));
-  return { bits, certain };
-}
-
-/** An f64, and the same as a sum of two of at most 26 bits each, so that products of parts are exact (Veltkamp). */
-function split(f: Fn, bits: Expr): [value: Local, high: Local, low: Local] {
-  const value = f.let(F64.toHost(bits));
-  // To nearest, so that the low part has 26 bits and a sign.
-  const high = f.let(F64.toHost(bits.add(1n << 26n).and(-1n << 27n)));
-  return [value, high, f.let(value.sub(high))];
+  const crossesNone = low.reinterpret().wrap().ne(0).or(lost.eq(0));
+  return { bits, certain: crossesNone.and(moderate(a)).and(moderate(b)).and(safelyNormal(format, bits)) };
 }
 
 function defineComplete(m: ModuleBuilder, core: Core): Func {

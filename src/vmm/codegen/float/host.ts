@@ -53,19 +53,3 @@ export function hostResult(f: Fn, format: Format, operation: HostOperation, a: E
       return { bits, certain: safelyNormal(format, bits) };
   }
 }
-
-/** Begins an operation: returns the host's result where that is certain, and falls through otherwise. */
-export function returnHostResult(
-  f: Fn,
-  format: Format,
-  operation: HostOperation,
-  flags: Expr,
-  a: Expr,
-  b: Expr,
-  rm: Expr,
-): void {
-  f.if(hostRounds(flags, rm), () => {
-    const { bits, certain } = hostResult(f, format, operation, a, b);
-    f.if(certain, () => f.return(bits));
-  });
-}

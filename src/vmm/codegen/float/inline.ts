@@ -41,7 +41,7 @@ export function inlineFloat(f: Fn, fns: FloatFns): FloatOperations {
       ),
       fma: inline(
         () => of.fma,
-        (a, b, c) => hostFma(f, format, a, b, c),
+        (a, b, c) => hostFma(f, format, fns.fused, a, b, c),
       ),
     });
   };

@@ -2,7 +2,7 @@
 import { type Expr, i64, type Local } from '../expr.ts';
 import type { Fn } from '../fn.ts';
 import type { Func, ModuleBuilder } from '../module.ts';
-import { returnHostResult } from './host.ts';
+import { returnHostResult } from './exact.ts';
 import { type Core, type Unpacked, unpack } from './round.ts';
 
 export function defineMultiply(m: ModuleBuilder, core: Core): Func {
