@@ -16,7 +16,12 @@ export class CompilerThread implements RegionCompiler {
     this.#port.postMessage({ plans: plans.map(packPlan), counting } satisfies CompileRequest);
   }
 
-  /** Starts with the first code that is worth compiling, and does not keep the process alive. */
+  /** Starts the thread, which needs some tenths of a second until it can compile, before there is anything for it to do. */
+  start(): void {
+    void this.#port;
+  }
+
+  /** Starts with the first code that is worth compiling, if not before, and does not keep the process alive. */
   get #port(): MessagePort {
     if (!this.#started) {
       const { port1, port2 } = new MessageChannel();

@@ -93,6 +93,8 @@ export class Engine {
     this.#trace = trace;
     this.#path = path;
     this.#live = live;
+    // Whoever opens a trace goes somewhere in it, mostly at once.
+    this.#compiler.start();
     // A quarter is left to code and to what JavaScript needs; a searching thread keeps few states, the timeline many.
     const share = (memoryBudget * 3) / 8;
     this.timeline = new Timeline(trace, { memoryBudget: share, at: at === 'end' ? trace.replayableTo : at });

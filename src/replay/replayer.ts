@@ -8,7 +8,7 @@ import { ABSENT, type CheckpointInfo, type TimedInput, type TraceReader } from '
 import { type InputSource, isChange, type PulledInput, type PushedInput } from '../vmm/inputs.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
 import type { MachineSnapshot, ResetState } from '../vmm/machine.ts';
-import type { PageSnapshot } from '../vmm/pages.ts';
+import type { OutsideChange, PageSnapshot } from '../vmm/pages.ts';
 import { buildVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
 
 /** A state kept in memory; release its pages when it is no longer needed. */
@@ -26,6 +26,9 @@ export interface Branch {
   readonly source: InputSource;
 }
 
+/** Of a page that does not exist. */
+const NO_HASH = new Int32Array(4);
+
 interface Timed<T> {
   readonly position: number;
   readonly input: T;
@@ -39,7 +42,7 @@ export class Replayer {
   #pushed!: Lookahead<PushedInput>;
   #pulled!: Lookahead<PulledInput>;
   /** What each page held when `#base` was taken, as content numbers of the trace. */
-  #refs: Int32Array;
+  readonly #refs: Int32Array;
   #base: PageSnapshot | null = null;
   /** The checkpoint at which it was taken. */
   #loaded = -1;
@@ -81,6 +84,7 @@ export class Replayer {
     };
     this.machine = buildVirt({ ...trace.header.machine, rtcOffsetNs: trace.header.machine.rtcOffsetNs }, source);
     applyTuning(this.machine);
+    this.machine.pages.outside = (content, target) => this.trace.page(content, target);
     this.#refs = new Int32Array(this.machine.pages.count).fill(ABSENT);
     this.machine.reset = resetStateOf(trace);
     this.check(position);
@@ -113,11 +117,10 @@ export class Replayer {
 
   /** Puts the machine into the state of a checkpoint, from the trace. */
   load(checkpoint: CheckpointInfo): void {
-    this.#loadPages(checkpoint);
-    this.machine.restoreState(this.trace.state(checkpoint));
-    const { snapshot } = this.machine.snapshot();
+    const pages = this.#pagesAt(checkpoint);
     if (this.#base) this.machine.pages.release(this.#base);
-    this.#base = snapshot.pages;
+    this.#base = pages;
+    this.machine.restore({ pages, state: this.trace.state(checkpoint) });
     this.#inputsFrom(checkpoint.inputsBefore);
   }
 
@@ -145,6 +148,7 @@ export class Replayer {
   /** From here on the machine is a living one: it is not to be run by this replayer any more. */
   leave(): void {
     assert(this.#branch, 'somebody answers the machine from here on');
+    this.machine.pages.fetchAll();
     this.#left = true;
   }
 
@@ -201,47 +205,34 @@ export class Replayer {
     if (checkpoint.position === this.end && this.trace.end) this.machine.settle();
   }
 
-  #loadPages(checkpoint: CheckpointInfo): void {
-    const { machine, trace } = this;
-    const wanted = this.#refsAt(checkpoint);
-    // From the last loaded state, whose contents are known, only what differs is read.
-    if (this.#base) machine.pages.restore(this.#base);
-    const read: number[] = [];
-    for (let page = 0; page < wanted.length; page++) {
-      if (wanted[page] === this.#refs[page]) continue;
-      if (wanted[page] === ABSENT) machine.pages.drop(page);
-      else read.push(page);
-    }
-    // In the order of the file, so that each chunk is decompressed once.
-    read.sort((a, b) => wanted[a] - wanted[b]);
-    trace.readContents(
-      read.map((page) => wanted[page]),
-      (i, content) => {
-        machine.pages.replace(read[i]).set(content);
-        machine.pageWritten(read[i]);
-      },
-    );
-    this.#refs = wanted;
-    this.#loaded = checkpoint.index;
-  }
-
-  /** The content of each page at a checkpoint: that of an earlier one that is known, and what changed since. */
-  #refsAt(checkpoint: CheckpointInfo): Int32Array {
-    const { trace } = this;
+  /** The pages at a checkpoint: those of the last one that was loaded, and what differs. */
+  #pagesAt(checkpoint: CheckpointInfo): PageSnapshot {
+    const { trace, machine } = this;
+    const changed: OutsideChange[] = [];
+    const change = (page: number, content: number, hashes: Int32Array, at: number) => {
+      if (this.#refs[page] !== content) changed.push({ page, content, hashes, at });
+    };
     const full = trace.fullBefore(checkpoint);
     const near = this.#loaded >= full && this.#loaded <= checkpoint.index;
-    const wanted = near ? this.#refs.slice() : new Int32Array(this.#refs.length).fill(ABSENT);
-    for (let index = near ? this.#loaded + 1 : full; index <= checkpoint.index; index++) {
-      const { pages, refs } = trace.changes(trace.checkpoints[index]);
+    // The latest list that names a page tells what it holds.
+    const seen = new Uint8Array(this.#refs.length);
+    for (let index = checkpoint.index; index >= (near ? this.#loaded + 1 : full); index--) {
+      const { pages, refs, hashes } = trace.changes(trace.checkpoints[index]);
+      const words = new Int32Array(hashes.buffer, hashes.byteOffset, hashes.length / 4);
       for (let i = 0; i < pages.length; i++) {
-        if (pages[i] >= wanted.length) {
+        const page = pages[i];
+        if (page >= seen.length) {
           const { position } = trace.checkpoints[index];
-          throw new UserError(`${trace.name}: checkpoint at ${position} names page ${pages[i]} of ${wanted.length}`);
+          throw new UserError(`${trace.name}: checkpoint at ${position} names page ${page} of ${seen.length}`);
         }
-        wanted[pages[i]] = refs[i];
+        if (seen[page] === 0) change(page, refs[i], words, 4 * i);
+        seen[page] = 1;
       }
     }
-    return wanted;
+    if (!near) for (let page = 0; page < seen.length; page++) if (seen[page] === 0) change(page, ABSENT, NO_HASH, 0);
+    for (const { page, content } of changed) this.#refs[page] = content;
+    this.#loaded = checkpoint.index;
+    return machine.pages.derive(this.#base, changed);
   }
 
   /** Every input before this number has been entered, and none of the others: those of one half of the door lie between. */

@@ -12,6 +12,7 @@ const SNAPSHOTS_MAX = 1024;
 export class Snapshots {
   readonly #pages: Pages;
   readonly #budgetBytes: number;
+  readonly #framesMax: number;
   /** By position, ascending. */
   readonly #states: SavedState[] = [];
   #overheadBytes = 0;
@@ -19,7 +20,9 @@ export class Snapshots {
   constructor(pages: Pages, budgetBytes: number) {
     this.#pages = pages;
     // What is left of the pool must hold all pages that a run may write before the next snapshot.
-    this.#budgetBytes = Math.min(budgetBytes, (pages.pool.capacity - pages.count) * PAGE_BYTES);
+    this.#budgetBytes = Math.min(budgetBytes, (pages.pool.slotsMax - pages.count) * PAGE_BYTES);
+    // And a checkpoint from the trace takes a frame for each page, without a slot at first.
+    this.#framesMax = pages.pool.framesMax - 2 * pages.count;
   }
 
   get count(): number {
@@ -28,7 +31,7 @@ export class Snapshots {
 
   /** Memory that the machine's pages and the states take. */
   get bytes(): number {
-    return this.#pages.pool.used * PAGE_BYTES + this.#overheadBytes;
+    return this.#pages.pool.slots * PAGE_BYTES + this.#overheadBytes;
   }
 
   /** The last state at or before a position. */
@@ -45,11 +48,15 @@ export class Snapshots {
     }
     this.#states.splice(at, 0, state);
     this.#overheadBytes += overhead(state);
-    while (this.#states.length > SNAPSHOTS_MAX || (this.bytes > this.#budgetBytes && this.#states.length > 1)) {
+    while (this.#states.length > SNAPSHOTS_MAX || (this.#isFull && this.#states.length > 1)) {
       const [victim] = this.#states.splice(mostExpendable(this.#states.map(positionOf), here), 1);
       this.#overheadBytes -= overhead(victim);
       this.#pages.release(victim.snapshot.pages);
     }
+  }
+
+  get #isFull(): boolean {
+    return this.bytes > this.#budgetBytes || this.#pages.pool.used > this.#framesMax;
   }
 
   /** Index of the first state after a position. */

@@ -37,6 +37,8 @@ export function verify(trace: TraceReader, watcher: ReplayWatcher = {}): VerifyR
   const replayer = new Replayer(trace);
   replayer.machine.cpu.jit.compiler = new CompilerThread();
   const { machine } = replayer;
+  // What no step looks at is checked, too.
+  machine.pages.fetchAll();
   if (watcher.sliceSteps) machine.sliceSteps = watcher.sliceSteps;
   const journal = new Expected(trace, trace.journal(0, trace.replayableTo), journalText);
   const output = new Expected(trace, trace.consoleOutput(0, trace.replayableTo), consoleText);

@@ -17,6 +17,8 @@ import type { CheckpointRecord, TraceEnd, TraceHeader } from './schema.ts';
 
 /** Decompressed chunks kept for the next question; one page block has 128 KiB. */
 const CACHE_BYTES = 16 << 20;
+/** What checkpoints change, likewise: going to one takes the lists of all after the full one before it. */
+const CHANGES_BYTES = 16 << 20;
 
 export interface CheckpointInfo extends CheckpointRecord {
   /** Place in `checkpoints`. */
@@ -66,6 +68,7 @@ export class TraceReader {
   readonly #source: TraceSource;
   readonly #catalog: Catalog;
   readonly #cache = new Cache<Uint8Array>(CACHE_BYTES);
+  readonly #changes = new Cache<PageChanges>(CHANGES_BYTES);
   readonly #inputs: Stream<TimedInput>;
   readonly #journal: Stream<JournalEntry>;
   readonly #console: Stream<ConsoleRun>;
@@ -146,6 +149,8 @@ export class TraceReader {
 
   /** Pages that differ from the previous checkpoint's, ascending; all pages, for a full one. */
   changes(checkpoint: CheckpointInfo): PageChanges {
+    const known = this.#changes.get(checkpoint.index);
+    if (known) return known;
     const own = this.#chunksOf(checkpoint);
     const contents = own.reduce((n, c) => (c.type === 'pages' ? n + c.count : n), this.#contentsBefore(checkpoint));
     const parts = own.filter((c) => c.type === 'changes');
@@ -160,11 +165,12 @@ export class TraceReader {
     let at = 0;
     for (const part of parts) {
       this.#guard(part, () => {
-        decodeChanges(this.#load(part), part.count, contents, changes, at);
+        decodeChanges(this.#load(part, false), part.count, contents, changes, at);
         if (at > 0 && changes.pages[at] <= changes.pages[at - 1]) throw new TraceDamage('ascending pages expected');
       });
       at += part.count;
     }
+    this.#changes.set(checkpoint.index, changes, count * (HASH_BYTES + 8));
     return changes;
   }
 

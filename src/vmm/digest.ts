@@ -117,16 +117,29 @@ export class Digester {
    * that was never touched; the words at `at` are what the page had, and become what it has.
    */
   change(number: number, address: number, hashes: Int32Array, at: number): void {
+    if (address === 0) this.#words.fill(0, HASH / 4, HASH / 4 + 4);
+    else this.#hashPage(address);
+    this.#exchange(number, hashes, at);
+  }
+
+  /** As `change`, to what is known to have that hash: 4 words of `known`. */
+  changeTo(number: number, known: Int32Array, from: number, hashes: Int32Array, at: number): void {
+    for (let i = 0; i < 4; i++) this.#words[HASH / 4 + i] = known[from + i];
+    this.#exchange(number, hashes, at);
+  }
+
+  #exchange(number: number, hashes: Int32Array, at: number): void {
     const words = this.#words;
     for (let i = 0; i < 4; i++) words[BEFORE / 4 + i] = hashes[at + i];
     this.#accumulate(BEFORE, number, -1);
-    if (address === 0) {
-      hashes.fill(0, at, at + 4);
-      return;
-    }
-    this.#hashPage(address);
     this.#accumulate(HASH, number, 1);
     for (let i = 0; i < 4; i++) hashes[at + i] = words[HASH / 4 + i];
+  }
+
+  /** The hash of what lies at a host address, in 4 words. */
+  hash(address: number): Int32Array {
+    this.#hashPage(address);
+    return this.#words.slice(HASH / 4, HASH / 4 + 4);
   }
 
   /** The digest of a machine: its memory's digest and the bytes of the rest of its state. */

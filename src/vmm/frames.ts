@@ -1,20 +1,24 @@
 /**
  * The frame pool: all storage of guest memory and disks, in frames of 4 KiB, reference-counted. A frame is a content; the slot
  * is where it lies. When a page that shares its frame is written, the page keeps the *slot* (so that host addresses in the TLBs stay
- * right) under a new frame, and the old frame moves to a slot of its own with a copy.
+ * right) under a new frame, and the old frame moves to a slot of its own with a copy. A frame whose content lies outside, in a trace, has no
+ * slot until somebody looks at it.
  */
 import { assert, UserError } from '../base/assert.ts';
 import { MEMORY_BYTES, PAGE_BYTES, POOL_BASE } from './layout.ts';
 
 const SLOTS = Math.floor((MEMORY_BYTES - POOL_BASE) / PAGE_BYTES) - 1;
+/** As many again have no slot. */
+const FRAMES = 2 * SLOTS;
 
 export class FramePool {
   readonly #memory: Uint8Array;
   /** All of the memory that the frames lie in, by host address. */
   readonly view: DataView;
-  /** By frame: host address of the slot, and references. Frame 0 is none. */
-  readonly #address = new Uint32Array(SLOTS + 1);
-  readonly #references = new Uint32Array(SLOTS + 1);
+  /** By frame: host address of the slot, 0 for none; references; and what a frame without slot holds. Frame 0 is none. */
+  readonly #address = new Uint32Array(FRAMES + 1);
+  readonly #references = new Uint32Array(FRAMES + 1);
+  readonly #outside = new Int32Array(FRAMES + 1);
   readonly #freeFrames: number[] = [];
   readonly #freeSlots: number[] = [];
   #frames = 1;
@@ -25,12 +29,17 @@ export class FramePool {
     this.view = new DataView(memory.buffer);
   }
 
-  /** Frames that there can be. */
-  readonly capacity = SLOTS;
+  /** Slots that there can be, and frames. */
+  readonly slotsMax = SLOTS;
+  readonly framesMax = FRAMES;
 
-  /** Frames in use. */
+  /** Frames in use, with and without slots. */
   get used(): number {
     return this.#frames - 1 - this.#freeFrames.length;
+  }
+  /** Slots in use. */
+  get slots(): number {
+    return this.#slots - this.#freeSlots.length;
   }
 
   /** A frame of zeros with one reference. */
@@ -47,13 +56,34 @@ export class FramePool {
     return this.#frame(this.#slot());
   }
 
-  /** Host address of a frame. */
+  /** A frame with one reference and without a slot; `content` says to whoever fetches it what it holds. */
+  outside(content: number): number {
+    const frame = this.#frame(0);
+    this.#outside[frame] = content;
+    return frame;
+  }
+
+  /** Gives a frame without a slot one, with what `read` writes there; if it fails, all stays as it was. */
+  fetch(frame: number, read: (content: number, target: Uint8Array) => void): void {
+    assert(this.#address[frame] === 0, `frame ${frame} has no slot`);
+    const slot = this.#slot();
+    try {
+      read(this.#outside[frame], this.#memory.subarray(slot, slot + PAGE_BYTES));
+    } catch (error) {
+      this.#freeSlots.push(slot);
+      throw error;
+    }
+    this.#address[frame] = slot;
+  }
+
+  /** Host address of a frame; 0 for one without a slot. */
   address(frame: number): number {
     return this.#address[frame];
   }
 
   bytes(frame: number): Uint8Array {
     const address = this.#address[frame];
+    assert(address !== 0, `frame ${frame} has a slot`);
     return this.#memory.subarray(address, address + PAGE_BYTES);
   }
 
@@ -69,7 +99,7 @@ export class FramePool {
     assert(this.#references[frame] > 0, `frame ${frame} is in use`);
     if (--this.#references[frame] > 0) return;
     this.#freeFrames.push(frame);
-    this.#freeSlots.push(this.#address[frame]);
+    if (this.#address[frame] !== 0) this.#freeSlots.push(this.#address[frame]);
   }
 
   /** Takes one reference off a shared frame and returns a new one with the same content, at the shared frame's old address. */
@@ -84,6 +114,7 @@ export class FramePool {
 
   #frame(address: number): number {
     const frame = this.#freeFrames.pop() ?? this.#frames++;
+    assert(frame <= FRAMES, 'there are frames left');
     this.#address[frame] = address;
     this.#references[frame] = 1;
     return frame;

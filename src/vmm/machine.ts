@@ -195,11 +195,6 @@ export class Machine<P extends Processor = Processor> {
     this.#settleEvents();
   }
 
-  /** A page was loaded from outside, while no slice was running. */
-  pageWritten(page: number): void {
-    if (page < this.pages.ramPages) this.cpu.pageWritten(page);
-  }
-
   /** Lets virtual time pass without steps while no hart is runnable; what falls due on the way happens at its time. */
   skipIdle(untilNs: number): void {
     this.#advance(untilNs, this.clock.psPerStep);
@@ -275,13 +270,8 @@ export class Machine<P extends Processor = Processor> {
     return { snapshot, changed };
   }
 
-  restore(snapshot: MachineSnapshot): void {
-    this.pages.restore(snapshot.pages);
-    this.restoreState(snapshot.state);
-  }
-
-  /** Takes over the state without memory; the pages have been set already. */
-  restoreState(state: Uint8Array): void {
+  restore({ pages, state }: Pick<MachineSnapshot, 'pages' | 'state'>): void {
+    this.pages.restore(pages);
     this.probes.forget();
     this.#takeState(state);
   }

@@ -1,8 +1,9 @@
 /**
  * The machine's pages: RAM first, then the blocks of each disk, numbered as one space. A page maps to a frame of the pool, or to none
- * while it was never touched. A snapshot is another map onto the same frames, shared in chunks with its neighbours.
+ * while it was never touched. A snapshot is another map onto the same frames, shared in chunks with its neighbours. Contents that a trace holds
+ * are fetched when somebody looks at them, one by one: a guest that runs on for a moment needs few of its pages.
  */
-import { assert } from '../base/assert.ts';
+import { assert, UserError } from '../base/assert.ts';
 import type { Digester } from './digest.ts';
 import { FramePool } from './frames.ts';
 import { DECODED_TABLE_BASE, PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_TABLE_BASE } from './layout.ts';
@@ -24,6 +25,16 @@ export interface PageSnapshot {
   readonly hashes: readonly (Int32Array | null)[];
 }
 
+/** A page that holds something else than before. */
+export interface OutsideChange {
+  readonly page: number;
+  /** What, as a number that `outside` knows; negative for nothing. */
+  readonly content: number;
+  /** 4 words of `hashes` from here on; zeros for nothing. */
+  readonly hashes: Int32Array;
+  readonly at: number;
+}
+
 export class Pages {
   readonly pool: FramePool;
   readonly ramPages: number;
@@ -40,6 +51,8 @@ export class Pages {
   #clean: (Chunk | null)[];
   #hashes: (Int32Array | null)[];
   #sum: Uint8Array = new Uint8Array(16);
+  /** Writes the content with a number into a page. */
+  outside: (content: number, target: Uint8Array) => void = () => assert(false, 'nothing lies outside');
 
   constructor(memory: WebAssembly.Memory, ramPages: number, diskPages: number, digester: Digester) {
     this.pool = new FramePool(memory);
@@ -68,22 +81,23 @@ export class Pages {
 
   /** A page's content for reading; null while it was never touched. */
   read(page: number): Uint8Array | null {
-    const frame = this.#frames[page];
-    return frame === 0 ? null : this.pool.bytes(frame);
+    if (this.#frames[page] === 0) return null;
+    this.touch(page);
+    return this.pool.bytes(this.#frames[page]);
   }
 
   /** The 32 bits at an offset of a page, without sign. */
   word(page: number, offset: number): number {
-    const frame = this.#frames[page];
-    return frame === 0 ? 0 : this.pool.view.getUint32(this.pool.address(frame) + offset, true);
+    const address = this.#addressForReading(page);
+    return address === 0 ? 0 : this.pool.view.getUint32(address + offset, true);
   }
 
   /** The number of so many bytes at an offset of a page; all of it lies in the page. */
   number(page: number, offset: number, size: 1 | 2 | 4 | 8): bigint {
-    const frame = this.#frames[page];
-    if (frame === 0) return 0n;
+    const address = this.#addressForReading(page);
+    if (address === 0) return 0n;
     const { view } = this.pool;
-    const at = this.pool.address(frame) + offset;
+    const at = address + offset;
     if (size === 8) return view.getBigUint64(at, true);
     return BigInt(size === 4 ? view.getUint32(at, true) : size === 2 ? view.getUint16(at, true) : view.getUint8(at));
   }
@@ -95,21 +109,15 @@ export class Pages {
     return this.pool.bytes(this.#frames[page]);
   }
 
-  /** A page's storage for a new content, all of it. Only for loading a state: no host address may be in use. */
-  replace(page: number): Uint8Array {
-    const frame = this.#frames[page];
-    if (frame !== 0 && this.pool.references(frame) > 1) {
-      this.pool.release(frame);
-      this.#map(page, this.pool.take());
-      this.#setFlags(page, this.#getFlags(page) & ~PAGE_FLAG.protected);
-      this.#markDirty(page);
-    }
-    return this.write(page);
-  }
-
-  /** Gives a page storage. */
+  /** Gives a page storage, with what it holds outside if it was not fetched yet. */
   touch(page: number): void {
-    if (this.#frames[page] !== 0) return;
+    const there = this.#frames[page];
+    if (there !== 0) {
+      if (this.pool.address(there) === 0) this.#fetch(page, there, this.#hashes);
+      // Fetched for another map of the same frame, the page may still be missing from the table.
+      this.#map(page, there);
+      return;
+    }
     const frame = this.pool.allocate();
     this.#map(page, frame);
     this.#setFlags(page, this.#getFlags(page) & ~PAGE_FLAG.protected);
@@ -154,12 +162,7 @@ export class Pages {
       chunks.add(Math.floor(page / CHUNK_PAGES));
       if (this.#frames[page] !== 0) this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.protected);
     }
-    for (const index of chunks) {
-      const fresh = new Int32Array(CHUNK_PAGES * 4);
-      const old = this.#hashes[index];
-      if (old) fresh.set(old);
-      this.#hashes[index] = fresh;
-    }
+    for (const index of chunks) this.#hashes[index] = copyOf(this.#hashes[index]);
     this.#digester.begin(this.#sum);
     for (const page of changed) {
       const hashes = this.#hashes[Math.floor(page / CHUNK_PAGES)]!;
@@ -173,6 +176,32 @@ export class Pages {
     for (const index of chunks) this.#replaceClean(index, this.#copyChunk(index));
     for (const chunk of this.#clean) if (chunk) chunk.references++;
     return { snapshot: { chunks: this.#clean.slice(), sum, hashes: this.#hashes.slice() }, changed };
+  }
+
+  /** What a snapshot, or a machine without pages, would be if some pages held something else. The live map stays as it is. */
+  derive(base: PageSnapshot | null, changes: readonly OutsideChange[]): PageSnapshot {
+    const chunks = base ? base.chunks.slice() : new Array<Chunk | null>(this.#clean.length).fill(null);
+    const hashes = base ? base.hashes.slice() : new Array<Int32Array | null>(this.#clean.length).fill(null);
+    const changed = new Map<number, Int32Array>();
+    this.#digester.begin(base ? base.sum : new Uint8Array(16));
+    for (const change of changes) {
+      assert(change.page < this.count, `page ${change.page} of ${this.count}`);
+      const index = Math.floor(change.page / CHUNK_PAGES);
+      let frames = changed.get(index);
+      if (!frames) {
+        frames = chunks[index]?.frames.slice() ?? new Int32Array(CHUNK_PAGES);
+        for (const frame of frames) if (frame !== 0) this.pool.retain(frame);
+        changed.set(index, frames);
+        chunks[index] = { frames, references: 0 };
+        hashes[index] = copyOf(hashes[index]);
+      }
+      const at = change.page % CHUNK_PAGES;
+      if (frames[at] !== 0) this.pool.release(frames[at]);
+      frames[at] = change.content < 0 ? 0 : this.pool.outside(change.content);
+      this.#digester.changeTo(change.page, change.hashes, change.at, hashes[index]!, 4 * at);
+    }
+    for (const chunk of chunks) if (chunk) chunk.references++;
+    return { chunks, hashes, sum: this.#digester.sum() };
   }
 
   /** Puts the 16-byte hash of a page at a snapshot into `target`; zeros for a page that was never touched. */
@@ -219,7 +248,14 @@ export class Pages {
   /** The content of a page at a snapshot; null while it was never touched. */
   readAt(snapshot: PageSnapshot, page: number): Uint8Array | null {
     const frame = this.frameAt(snapshot, page);
-    return frame === 0 ? null : this.pool.bytes(frame);
+    if (frame === 0) return null;
+    if (this.pool.address(frame) === 0) this.#fetch(page, frame, snapshot.hashes);
+    return this.pool.bytes(frame);
+  }
+
+  /** Brings in all that lies outside: whoever holds it is going away. */
+  fetchAll(): void {
+    for (let page = 0; page < this.count; page++) if (this.#frames[page] !== 0) this.touch(page);
   }
 
   /** Gives each page of RAM a content, null for none; disks keep theirs. `written` is told of each page that changes. */
@@ -250,6 +286,31 @@ export class Pages {
   /** Says that writes to a page are looked at. */
   watch(page: number): void {
     this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.watched);
+  }
+
+  /** Fetches what a page holds, and makes sure that it is what has the page's hash. */
+  #fetch(page: number, frame: number, hashes: PageSnapshot['hashes']): void {
+    const { pool } = this;
+    pool.fetch(frame, (content, target) => {
+      this.outside(content, target);
+      const known = hashes[Math.floor(page / CHUNK_PAGES)]!;
+      const at = (page % CHUNK_PAGES) * 4;
+      if (this.#digester.hash(target.byteOffset).some((word, i) => word !== known[at + i])) {
+        throw new UserError(
+          `memory page ${page}: content ${content} of the trace does not have the hash that it should have`,
+        );
+      }
+    });
+  }
+
+  /** Host address of a page's content; 0 while it was never touched. */
+  #addressForReading(page: number): number {
+    const frame = this.#frames[page];
+    if (frame === 0) return 0;
+    const address = this.pool.address(frame);
+    if (address !== 0) return address;
+    this.touch(page);
+    return this.pool.address(frame);
   }
 
   #copyChunk(index: number): Chunk {
@@ -289,4 +350,8 @@ export class Pages {
     if (page < this.ramPages) this.#flags[page] = flags;
     else this.#diskFlags[page - this.ramPages] = flags;
   }
+}
+
+function copyOf(hashes: Int32Array | null): Int32Array {
+  return hashes?.slice() ?? new Int32Array(CHUNK_PAGES * 4);
 }

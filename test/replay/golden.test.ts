@@ -1,6 +1,6 @@
 /** The traces that are kept forever replay bit for bit, in every tier. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,8 @@ import { Random } from '../../src/base/random.ts';
 import { Replayer } from '../../src/replay/replayer.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
 import { digestOf, verify } from '../../src/replay/verify.ts';
+import { CHUNK_HEADER_BYTES } from '../../src/trace/container.ts';
+import { MemorySource } from '../../src/trace/file.ts';
 import { FORMAT_VERSION, TraceReader } from '../../src/trace/index.ts';
 
 const folder = fileURLToPath(new URL('../../../traces', import.meta.url));
@@ -53,5 +55,34 @@ for (const file of traces) {
       seeking.seek(position);
       assert.equal(Buffer.from(digestOf(seeking.machine)).toString('hex'), expected.get(position), `at ${position}`);
     }
+    // What the digests say of pages that nobody has looked at is true.
+    seeking.machine.pages.fetchAll();
   });
 }
+
+test('damage in pages is met by who needs them, and leads nowhere else', () => {
+  const bytes = readFileSync(join(folder, 'heisenbug-v2.trace'));
+  const open = () => new TraceReader(new MemorySource(bytes), 'damaged.trace');
+  const end = open().replayableTo;
+  const stateAt = (timeline: Timeline, position: number) => {
+    timeline.seek(position);
+    return Buffer.from(digestOf(timeline.machine)).toString('hex');
+  };
+  const expected = stateAt(new Timeline(open()), end);
+  const damaged = open()
+    .chunks()
+    .filter(({ type }) => type === 'pages')
+    .map(({ offset }) => offset + CHUNK_HEADER_BYTES);
+  const damage = () => {
+    for (const offset of damaged) bytes[offset] ^= 0xff;
+  };
+  damage();
+  const timeline = new Timeline(open());
+  for (const position of [1000, end - 1000, 5]) {
+    assert.throws(() => timeline.seek(position), /damaged\.trace: damaged at offset \d+ .*checksum/, `at ${position}`);
+  }
+  assert.throws(() => verify(open()), /damaged at offset/);
+  damage();
+  timeline.seek(0);
+  assert.equal(stateAt(timeline, end), expected, 'a step that could not be taken has left nothing behind');
+});

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
 import { Digester } from '../../src/vmm/digest.ts';
 import { MEMORY_BYTES, PAGE_BYTES } from '../../src/vmm/layout.ts';
-import { type PageSnapshot, Pages } from '../../src/vmm/pages.ts';
+import { type OutsideChange, type PageSnapshot, Pages } from '../../src/vmm/pages.ts';
 
 const RAM_PAGES = 1100;
 const DISK_PAGES = 30;
@@ -103,15 +103,97 @@ test('the digest follows from the content, not from how it came about', () => {
   assert.notEqual(plain, swapped, 'where a content lies matters');
 });
 
+/** Contents outside are bytes that fill a page: their hashes, and a count of those that were fetched. */
+function outside(pages: Pages) {
+  const filled = freshPages();
+  for (let byte = 0; byte < 256; byte++) fill(filled, byte, byte);
+  const { snapshot } = filled.snapshot();
+  const hashes = new Int32Array(4 * 257);
+  for (let byte = 0; byte < 256; byte++) filled.copyHash(snapshot, byte, hashes, 4 * byte);
+  const fetched: number[] = [];
+  pages.outside = (content, target) => {
+    fetched.push(content);
+    target.fill(content);
+  };
+  const holds = (page: number, byte: number | null): OutsideChange => {
+    return { page, content: byte ?? -1, hashes, at: 4 * (byte ?? 256) };
+  };
+  return { holds, fetched };
+}
+
+test('what lies outside is fetched when somebody looks, once, and counts from the beginning', () => {
+  const pages = freshPages();
+  const { holds, fetched } = outside(pages);
+  const one = pages.derive(null, [holds(700, 9), holds(3, 7), holds(4, 0), holds(RAM_PAGES, 8)]);
+  const two = pages.derive(one, [holds(3, null), holds(5, 6), holds(700, 5)]);
+  pages.restore(two);
+  assert.deepEqual([pages.present(3), pages.present(4), pages.present(5)], [false, true, true]);
+  assert.deepEqual([fetched.length, pages.pool.slots, pages.pool.used], [0, 0, 6]);
+  const plain = freshPages();
+  for (const [page, byte] of [
+    [700, 5],
+    [4, 0],
+    [5, 6],
+    [RAM_PAGES, 8],
+  ])
+    fill(plain, page, byte);
+  const sum = hex(plain.snapshot().snapshot.sum);
+  assert.equal(hex(pages.snapshot().snapshot.sum), sum);
+  assert.deepEqual([firstByte(pages, RAM_PAGES), pages.word(700, 8), pages.number(5, 0, 2)], [8, 0x05050505, 0x0606n]);
+  // The one before has that page of the disk, too.
+  pages.restore(one);
+  assert.deepEqual([firstByte(pages, RAM_PAGES), firstByte(pages, 3)], [8, 7]);
+  assert.equal(pages.readAt(two, 700)![0], 5);
+  assert.deepEqual(fetched, [8, 5, 6, 7]);
+  fill(pages, 3, 1);
+  pages.write(700)[0] = 1;
+  assert.equal(pages.read(700)![1], 9, 'a part of a page that was not there yet is written');
+  pages.restore(two);
+  assert.equal(hex(pages.snapshot().snapshot.sum), sum);
+  pages.fetchAll();
+  assert.equal(pages.pool.slots, 6, 'four pages of one, and two that the other has');
+});
+
+test('a content that is not what its hash says is refused, and may be right the next time', () => {
+  const pages = freshPages();
+  const { holds } = outside(pages);
+  const right = pages.outside;
+  pages.restore(pages.derive(null, [holds(6, 42)]));
+  pages.outside = (_, target) => target.fill(43);
+  assert.throws(() => pages.read(6), /memory page 6: .* hash/);
+  pages.outside = () => {
+    throw new Error('unreadable');
+  };
+  assert.throws(() => pages.touch(6), /unreadable/);
+  assert.equal(pages.pool.slots, 0);
+  pages.outside = right;
+  assert.equal(firstByte(pages, 6), 42);
+});
+
 test('random writes, snapshots and restores agree with a model', () => {
   for (const seed of [1, 2, 3, 4]) {
     const random = new Random(seed);
     const pages = freshPages();
     let live: Model = new Map();
     const kept: { snapshot: PageSnapshot; model: Model; sum: string }[] = [];
+    const { holds } = outside(pages);
     for (let step = 0; step < 300; step++) {
-      const act = random.below(10);
-      if (act < 6) {
+      const act = random.below(11);
+      if (act === 10) {
+        const base = kept.length > 0 && random.below(3) > 0 ? random.pick(kept) : null;
+        const model: Model = new Map(base?.model);
+        const changes = new Map<number, number | null>();
+        for (let i = random.below(60); i > 0; i--) {
+          changes.set(random.below(COUNT), random.below(5) > 0 ? random.below(4) : null);
+        }
+        for (const [page, byte] of changes) {
+          if (byte === null) model.delete(page);
+          else model.set(page, byte);
+        }
+        const all = [...changes].map(([page, byte]) => holds(page, byte));
+        const snapshot = pages.derive(base?.snapshot ?? null, all);
+        kept.push({ snapshot, model, sum: hex(snapshot.sum) });
+      } else if (act < 6) {
         for (let i = random.below(40); i >= 0; i--) {
           const page = random.below(COUNT);
           const byte = random.below(4);

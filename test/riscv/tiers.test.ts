@@ -90,7 +90,7 @@ test('code that comes back to its page comes back compiled, and other code there
   assert.equal(there(), digest);
   for (let page = 0; page < 4; page++) {
     machine.pages.write(page).fill(0);
-    machine.pageWritten(page);
+    machine.cpu.pageWritten(page);
   }
   // Zeros are no instructions: the guest traps into more of them, and what was compiled must not run.
   machine.run(machine.position + 1000);

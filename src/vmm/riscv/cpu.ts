@@ -167,7 +167,11 @@ export class RiscvCpu implements Processor {
         return bus.write(address >>> 0, size, this.#view, G.mmioValue) ? 1 : 0;
       },
       watched: () => host.tohost(),
-      decodePage: (page: number) => this.#decodePage(page),
+      decodePage: (page: number) => {
+        // A hart that was restored goes on in its page without looking it up.
+        pages.touch(page);
+        return this.#decodePage(page);
+      },
       decode: (record: number) => this.#decode(record >>> 0),
       decodeBits: (record: number, bits: number) => writeRecord(this.#allWords, record, bits),
       table: this.jit.table,
@@ -283,14 +287,18 @@ export class RiscvCpu implements Processor {
     this.#shared[G.othersRunnable / 4] = othersRunnable ? 1 : 0;
     words[LOW.yields] = 0;
     this.#running = hart;
-    if (this.#probes.watching) {
-      this.#probes.beforeWatching();
-      this.#watching()(this.base(hart), budget);
-    } else {
-      this.#exec(this.base(hart), budget);
-      this.jit.unwatched(budget);
+    try {
+      if (this.#probes.watching) {
+        this.#probes.beforeWatching();
+        this.#watching()(this.base(hart), budget);
+      } else {
+        this.#exec(this.base(hart), budget);
+        this.jit.unwatched(budget);
+      }
+    } finally {
+      // What the step needed from outside may have failed to come; another state can be restored.
+      this.#running = -1;
     }
-    this.#running = -1;
     this.jit.betweenSlices();
     const position = this.#sliceEnd() - words[LOW.budget];
     if (this.#probes.watching && position > this.#clock.position) this.#probes.afterWatching();
