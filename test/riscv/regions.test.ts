@@ -74,6 +74,8 @@ const CASES: { readonly [name: string]: string } = {
   'ends-in-wfi': 'addi a0, a0, 1\nwfi',
   'ends-in-illegal': 'addi a0, a0, 1\n.word 0xffffffff',
   'ends-in-fence-i': 'sw a0, 0(a1)\nfence.i\necall',
+  narrow:
+    'lw a0, 0(a1)\nagain:\naddw a2, a0, a3\nsrliw a4, a2, 7\nslliw a5, a2, 25\nor a4, a4, a5\nxor a0, a0, a4\nbltu a0, a2, again\nadd a0, a0, a1\nxor a0, a0, a2\necall',
   fence: 'fence rw, rw\naddi a0, a0, 1\necall',
   'budget-of-a-long-way': `${'add a0, a0, a1\n'.repeat(40)}beqz a0, cold\n${'add a0, a0, a1\n'.repeat(40)}ecall\ncold:\necall`,
 };

@@ -69,7 +69,12 @@ const UNARY = {
 } satisfies OpSet;
 
 const TYPE_INDEX: Record<Type, number> = { i32: 0, i64: 1, f32: 2, f64: 3 };
-const COMPARISONS = new Set('eq ne ltS ltU gtS gtU leS leU geS geU lt gt le ge eqz'.split(' '));
+const COMPARISONS = new Set('eq ne ltS ltU gtS gtU leS leU geS geU lt gt le ge'.split(' '));
+const BITWISE = new Set(['and', 'or', 'xor']);
+/** Opcodes of i64 operations of which the low half depends on the low halves of the operands alone, to those of i32. */
+const LOW_HALF = new Map<number, number>(
+  (['add', 'sub', 'mul', 'and', 'or', 'xor'] as const).map((name) => [BINARY[name][1], BINARY[name][0]]),
+);
 
 export abstract class Expr {
   readonly type: Type;
@@ -77,6 +82,10 @@ export abstract class Expr {
     this.type = type;
   }
   abstract emit(out: Bytes): void;
+  /** Of an i64 that is known to be the sign-extension of an i32: that i32. Operations on such are done in 32 bits, where that is the same. */
+  get half(): Expr | null {
+    return null;
+  }
 
   add(b: Value) {
     return b === 0 || b === 0n ? this : this.#binary('add', b);
@@ -198,8 +207,8 @@ export abstract class Expr {
     return this.#unary('ext16');
   }
   /** Sign-extends the low 32 bits of an i64. */
-  ext32() {
-    return this.#unary('ext32');
+  ext32(): Expr {
+    return this.half ? this : this.wrap().extS();
   }
   abs() {
     return this.#unary('abs');
@@ -227,16 +236,21 @@ export abstract class Expr {
     return this.xor(this.type === 'i64' ? -1n : -1);
   }
   /** i64 to i32: the low half. */
-  wrap() {
-    return this.#convert(0xa7, 'i64', 'i32');
+  wrap(): Expr {
+    return this.half ?? this.#convert(0xa7, 'i64', 'i32');
   }
   /** i32 to i64, by sign. */
-  extS() {
-    return this.#convert(0xac, 'i32', 'i64');
+  extS(): Expr {
+    return new Narrow(this.#convert(0xac, 'i32', 'i64'), this);
   }
   /** i32 to i64, by zeros. */
-  extU() {
-    return this.#convert(0xad, 'i32', 'i64');
+  extU(): Expr {
+    const extended = this.#convert(0xad, 'i32', 'i64');
+    return this.isTruth ? new Narrow(extended, this) : extended;
+  }
+  /** A comparison, which gives 0 or 1. */
+  protected get isTruth(): boolean {
+    return false;
   }
   /** f64 to f32. */
   demote() {
@@ -283,12 +297,25 @@ export abstract class Expr {
     if (right.type !== this.type) assert(false, `${name}: ${this.type} with ${right.type}`);
     const op = BINARY[name][TYPE_INDEX[this.type]];
     if (op === 0) assert(false, `${name} is not for ${this.type}`);
-    return new Binary(COMPARISONS.has(name) ? 'i32' : this.type, op, this, right);
+    if (COMPARISONS.has(name)) {
+      const [x, y] = [this.half, right.half];
+      return x && y ? new Comparison(BINARY[name][0], x, y) : new Comparison(op, this, right);
+    }
+    if (this.type === 'i64' && BITWISE.has(name)) {
+      const [x, y] = [this.half, right.half];
+      if (x && y) return new Binary('i32', BINARY[name][0], x, y).extS();
+      if (name === 'and' && right instanceof Const && right.isSmall) {
+        const masked = new Binary('i64', op, this, right);
+        return new Narrow(masked, masked.wrap());
+      }
+    }
+    return new Binary(this.type, op, this, right);
   }
   #unary(name: keyof typeof UNARY): Expr {
     const op = UNARY[name][TYPE_INDEX[this.type]];
     if (op === 0) assert(false, `${name} is not for ${this.type}`);
-    return new Unary(COMPARISONS.has(name) ? 'i32' : this.type, op, this);
+    if (name === 'eqz') return new Test(op, this);
+    return new Unary(this.type, op, this);
   }
   #convert(op: number, from: Type, to: Type): Expr {
     if (this.type !== from) assert(false, `a ${from} expected, ${this.type} given`);
@@ -313,6 +340,26 @@ class Unary extends Expr {
   }
 }
 
+/** An i64 that is the sign-extension of an i32. */
+class Narrow extends Expr {
+  readonly #value: Expr;
+  readonly #half: Expr;
+  constructor(value: Expr, half: Expr) {
+    super('i64');
+    this.#value = value;
+    this.#half = half;
+  }
+  override get half() {
+    return this.#half;
+  }
+  emit(out: Bytes) {
+    this.#value.emit(out);
+  }
+}
+
+/** A variable that is known to hold the sign-extension of an i32. */
+export const narrow = (variable: Local): Expr => new Narrow(variable, variable.wrap());
+
 class Binary extends Expr {
   readonly #op: number;
   readonly #a: Expr;
@@ -323,10 +370,32 @@ class Binary extends Expr {
     this.#a = a;
     this.#b = b;
   }
+  override wrap(): Expr {
+    const op = LOW_HALF.get(this.#op);
+    return op === undefined ? super.wrap() : new Binary('i32', op, this.#a.wrap(), this.#b.wrap());
+  }
   emit(out: Bytes) {
     this.#a.emit(out);
     this.#b.emit(out);
     out.u8(this.#op);
+  }
+}
+
+class Comparison extends Binary {
+  constructor(op: number, a: Expr, b: Expr) {
+    super('i32', op, a, b);
+  }
+  protected override get isTruth() {
+    return true;
+  }
+}
+
+class Test extends Unary {
+  constructor(op: number, a: Expr) {
+    super('i32', op, a);
+  }
+  protected override get isTruth() {
+    return true;
   }
 }
 
@@ -353,6 +422,18 @@ export class Const extends Expr {
   constructor(type: Type, value: number | bigint) {
     super(type);
     this.value = value;
+  }
+  override get half(): Expr | null {
+    if (this.type !== 'i64') return null;
+    const value = Number(this.value);
+    return value === (value | 0) ? new Const('i32', value) : null;
+  }
+  override wrap(): Expr {
+    return this.half ?? new Const('i32', Number(BigInt.asIntN(32, BigInt(this.value))));
+  }
+  /** A whole number that fits in 31 bits, so that whatever is masked with it fits, too. */
+  get isSmall(): boolean {
+    return this.value >= 0 && this.value < 2 ** 31;
   }
   emit(out: Bytes) {
     switch (this.type) {

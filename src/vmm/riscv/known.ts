@@ -66,28 +66,80 @@ export function accessOf({ instruction }: Decoded): Access | undefined {
   return ACCESSES.get(instruction.name);
 }
 
+/** When the result of an instruction is the sign-extension of 32 bits, as W instructions leave it (unprivileged specification, 4.2). */
+const [NARROW, IF_OPERANDS, IF_IMMEDIATE] = [1, 2, 3];
+const NARROW_RESULTS = new Map<string, number>([
+  ...words('lb lh lw lbu lhu lui slt sltu slti sltiu addiw slliw srliw sraiw addw subw sllw srlw sraw', NARROW),
+  ...words('mulw divw divuw remw remuw clz ctz cpop clzw ctzw cpopw sext.b sext.h zext.h rolw rorw roriw', NARROW),
+  ...words('bext bexti fmv.x.w fcvt.w.s fcvt.wu.s fcvt.w.d fcvt.wu.d feq.s flt.s fle.s feq.d flt.d fle.d', NARROW),
+  ...words('fclass.s fclass.d lr.w sc.w sc.d amoswap.w amoadd.w amoxor.w amoand.w amoor.w', NARROW),
+  ...words('amomin.w amomax.w amominu.w amomaxu.w', NARROW),
+  ...words('and or xor andn orn xnor min max minu maxu ori xori srai', IF_OPERANDS),
+  ...words('andi addi add', IF_IMMEDIATE),
+]);
+
+function words(names: string, when: number): [string, number][] {
+  return names.split(' ').map((name) => [name, when]);
+}
+
+/** Whether an instruction leaves a narrow value, where the registers of a mask (bit 0 is x0) hold narrow ones before. */
+function leavesNarrow({ instruction: { name, uses }, rs1, rs2, imm }: Decoded, mask: number): boolean {
+  const holds = (register: number) => ((mask >>> register) & 1) === 1;
+  switch (NARROW_RESULTS.get(name)) {
+    case NARROW:
+      return true;
+    case IF_OPERANDS:
+      return holds(rs1) && (!uses.rs2 || holds(rs2));
+    case IF_IMMEDIATE:
+      if (name === 'andi') return imm >= 0 || holds(rs1);
+      // A constant, or a copy.
+      if (name === 'addi') return rs1 === 0 || (imm === 0 && holds(rs1));
+      return (rs1 === 0 && holds(rs2)) || (rs2 === 0 && holds(rs1));
+    default:
+      return false;
+  }
+}
+
+/** The mask of registers that hold narrow values after an instruction. */
+export function narrowAfter(decoded: Decoded, mask: number): number {
+  const { instruction, rd } = decoded;
+  if (!instruction.uses.rd || rd === 0) return mask;
+  return leavesNarrow(decoded, mask) ? mask | (1 << rd) : mask & ~(1 << rd);
+}
+
+/** x0. */
+export const NARROW_AT_ENTRY = 1;
+
 export class Known {
   /** Steps taken since the budget was last charged. */
   steps = 0;
   /** The floating-point unit is on, and its state is marked as changed. */
   floatOn = false;
   floatChanged = false;
+  /** Registers that hold the sign-extension of 32 bits, as a mask. */
+  #narrow: number;
   #roots = 0;
   #values: Map<number, Value>;
   readonly #lookedUp: LookedUp[];
 
-  private constructor(values: Map<number, Value>, lookedUp: LookedUp[]) {
+  private constructor(values: Map<number, Value>, lookedUp: LookedUp[], narrow: number) {
     this.#values = values;
     this.#lookedUp = lookedUp;
+    this.#narrow = narrow;
   }
 
-  static nothing(): Known {
-    return new Known(new Map(), []);
+  /** Nothing but which registers hold narrow values. */
+  static nothing(narrow: number): Known {
+    return new Known(new Map(), [], narrow);
+  }
+
+  isNarrow(register: number): boolean {
+    return ((this.#narrow >>> register) & 1) === 1;
   }
 
   /** The same knowledge, for one of several ways on. */
   fork(): Known {
-    const copy = new Known(new Map(this.#values), [...this.#lookedUp]);
+    const copy = new Known(new Map(this.#values), [...this.#lookedUp], this.#narrow);
     copy.steps = this.steps;
     copy.floatOn = this.floatOn;
     copy.floatChanged = this.floatChanged;
@@ -96,7 +148,9 @@ export class Known {
   }
 
   /** What the instruction changes. */
-  pass({ instruction, rd, rs1, rs2, imm }: Decoded): void {
+  pass(decoded: Decoded): void {
+    const { instruction, rd, rs1, rs2, imm } = decoded;
+    this.#narrow = narrowAfter(decoded, this.#narrow);
     if (!instruction.uses.rd || rd === 0) return;
     const { name } = instruction;
     if (name === 'addi' && rs1 !== 0) {

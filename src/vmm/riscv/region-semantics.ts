@@ -1,6 +1,6 @@
 /** The instruction descriptions' vocabulary for compiled code: the operands are those of one decoded instruction. */
 import { assert } from '../../base/assert.ts';
-import { type Expr, i64, type LoadKind, load, type Value } from '../codegen/expr.ts';
+import { type Expr, i64, type LoadKind, load, narrow, type Value } from '../codegen/expr.ts';
 import type { Fn, StoreKind } from '../codegen/fn.ts';
 import type { FloatOperations } from '../codegen/softfloat.ts';
 import type { Decoded } from './decoder.ts';
@@ -10,6 +10,9 @@ import type { LookedUp } from './known.ts';
 import type { ExitReason, RegionBuilder } from './region.ts';
 import type { Runtime } from './runtime.ts';
 import type { Semantics } from './semantics.ts';
+
+/** What they load is the sign-extension of 32 bits. */
+const NARROW_LOADS: ReadonlySet<LoadKind> = new Set<LoadKind>(['s8x64', 'u8x64', 's16x64', 'u16x64', 's32x64']);
 
 export class RegionSemantics extends FloatOperands implements Semantics {
   readonly #r: RegionBuilder;
@@ -104,7 +107,8 @@ export class RegionSemantics extends FloatOperands implements Semantics {
   /** The address is that of the instruction's operands: it has been looked up. */
   load(kind: LoadKind, _address: Expr): Expr {
     const { found, at } = this.#memory!;
-    return this.f.let(load(kind, found.host, at));
+    const value = this.f.let(load(kind, found.host, at));
+    return NARROW_LOADS.has(kind) ? narrow(value) : value;
   }
   store(kind: StoreKind, _address: Expr, value: Expr): void {
     const { found, at } = this.#memory!;

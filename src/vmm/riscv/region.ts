@@ -10,7 +10,7 @@
  * Integer registers live in locals: those used are loaded at the entry, those written are stored at the exit.
  */
 import { assert } from '../../base/assert.ts';
-import { type Expr, i32, i64, type Local, load, type Type } from '../codegen/expr.ts';
+import { type Expr, i32, i64, type Local, load, narrow, type Type } from '../codegen/expr.ts';
 import { Fn, type Label } from '../codegen/fn.ts';
 import { Func, ModuleBuilder } from '../codegen/module.ts';
 import { type FloatFns, type FloatOperations, inlineFloat } from '../codegen/softfloat.ts';
@@ -27,7 +27,7 @@ import {
 import { type Block, isJump, type Placed, pageOf, successorsOf } from './blocks.ts';
 import type { Decoded } from './decoder.ts';
 import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H } from './hart.ts';
-import { accessOf, Known } from './known.ts';
+import { accessOf, Known, NARROW_AT_ENTRY, narrowAfter } from './known.ts';
 import { fastFetchEntry, fastFetchKey } from './mmu.ts';
 import { RegionSemantics } from './region-semantics.ts';
 import type { Runtime } from './runtime.ts';
@@ -153,6 +153,7 @@ export class RegionBuilder {
   readonly #counting: boolean;
   readonly #targets: Targets[];
   readonly #unchecked: Int32Array;
+  readonly #narrow: Int32Array;
   #exit!: Label;
   /** The block that is being emitted, and what is known where it stands. */
   #block!: Block;
@@ -179,6 +180,7 @@ export class RegionBuilder {
     const successors = blocks.map((block) => successorsOf(block).flatMap((offset) => indexOf(offset) ?? []));
     this.#structure = new Structure(successors);
     this.#unchecked = budgetChecks(blocks, this.#structure);
+    this.#narrow = narrowRegisters(blocks, this.#structure);
     [this.hart, this.#budget, this.page] = f.params;
     this.fastTlb = f.local('i32');
     this.#out = f.local('i64');
@@ -195,7 +197,7 @@ export class RegionBuilder {
     if (this.#counting) this.#countSteps(load('i64', i32(0), COUNTED_STEPS).add(this.#budget.extU()));
     f.block((exit) => {
       this.#exit = exit;
-      this.#place(0, Known.nothing());
+      this.#place(0, this.#knownAt(0));
     });
     for (const offset of this.#written) f.store('i64', this.hart, offset, this.#registers.get(offset)!);
     f.store('i64', this.hart, H.pc, this.#out);
@@ -205,6 +207,11 @@ export class RegionBuilder {
 
   #countSteps(steps: Expr): void {
     this.f.store('i64', i32(0), COUNTED_STEPS, steps);
+  }
+
+  /** What is true at a block wherever one comes from. */
+  #knownAt(index: number): Known {
+    return Known.nothing(this.#narrow[index]);
   }
 
   /** Emits a block at its place, with all that it dominates. */
@@ -217,7 +224,7 @@ export class RegionBuilder {
       this.#charge();
       f.loop((again) => {
         this.#targets[index].loop = again;
-        this.#before(index, merges, Known.nothing());
+        this.#before(index, merges, this.#knownAt(index));
       });
     } else {
       this.#before(index, merges, known);
@@ -236,7 +243,7 @@ export class RegionBuilder {
       this.#targets[last].merge = label;
       this.#before(index, merges.slice(0, -1), known);
     });
-    this.#place(last, Known.nothing());
+    this.#place(last, this.#knownAt(last));
   }
 
   #emit(index: number, known: Known): void {
@@ -411,7 +418,9 @@ export class RegionBuilder {
   }
 
   x(n: number): Expr {
-    return n === 0 ? i64(0) : this.#registers.get(xOffset(n))!;
+    if (n === 0) return i64(0);
+    const register = this.#registers.get(xOffset(n))!;
+    return this.#known.isNarrow(n) ? narrow(register) : register;
   }
   setX(n: number, value: Expr): void {
     if (n !== 0) this.f.set(this.#registers.get(xOffset(n))!, value);
@@ -461,4 +470,23 @@ function budgetChecks(blocks: readonly Block[], structure: Structure): Int32Arra
     if (index === 0 || structure.isLoop(index) || structure.isMerge(index)) checked[index] = 1;
   }
   return longest.map((steps, index) => (checked[index] ? steps : 0));
+}
+
+/** For each block the mask of registers that hold narrow values at its start, whichever way leads there. */
+function narrowRegisters(blocks: readonly Block[], { order, successors }: Structure): Int32Array {
+  const masks = new Int32Array(blocks.length).fill(-1);
+  masks[0] = NARROW_AT_ENTRY;
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const index of order) {
+      let mask = masks[index];
+      for (const { decoded } of blocks[index].instructions) mask = narrowAfter(decoded, mask);
+      for (const next of successors[index]) {
+        if ((masks[next] & mask) === masks[next]) continue;
+        masks[next] &= mask;
+        changed = true;
+      }
+    }
+  }
+  return masks;
 }
