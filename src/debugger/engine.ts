@@ -45,9 +45,9 @@ import { callLength, isReturn, stepBack, stepForward } from './travels.ts';
 export type Reached = Pick<StopEvent, 'reason' | 'hits' | 'hart'>;
 
 export interface EngineOptions {
-  /** Bytes of guest memory and kept states, of all threads together. */
+  /** Bytes that all threads together may take. */
   readonly memoryBudget: number;
-  /** Threads that search. */
+  /** Threads that search, at most. */
   readonly workers: number;
   /** Position to begin at; 0 without it. */
   readonly at?: number | 'end';
@@ -70,6 +70,8 @@ class Cancelled extends Error {}
 const BREATH_MS = 10;
 /** Going back, stretches so long before now are looked through here, one after the other, before threads look through the rest. */
 const NEAR = [2 ** 12, 2 ** 16, 2 ** 20, 2 ** 24];
+/** A searching thread has its own copy of code and of the pages that it looks at: more threads than have room for them would not be quicker. */
+const THREAD_BYTES_MIN = 2 ** 27;
 /** Hits that a search keeps at a time. */
 const KEEP_MAX = 10_000;
 
@@ -95,12 +97,13 @@ export class Engine {
     this.#live = live;
     // Whoever opens a trace goes somewhere in it, mostly at once.
     this.#compiler.start();
-    // A quarter is left to code and to what JavaScript needs; a searching thread keeps few states, the timeline many.
+    // A quarter is left to what JavaScript needs; a searching thread keeps few states, the timeline many.
     const share = (memoryBudget * 3) / 8;
+    const threads = Math.max(1, Math.min(workers, Math.floor(share / THREAD_BYTES_MIN)));
     this.timeline = new Timeline(trace, { memoryBudget: share, at: at === 'end' ? trace.replayableTo : at });
     // Whoever seeks waits for this machine alone; the searching threads have all cores busy as it is.
     this.timeline.machine.cpu.jit.compiler = this.#compiler;
-    this.#pool = new Pool({ path, size: workers, memoryBudget: share / workers });
+    this.#pool = new Pool({ path, size: threads, memoryBudget: share / threads });
     this.#bookmarks = new Bookmarks(path);
   }
 

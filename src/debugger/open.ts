@@ -31,9 +31,9 @@ import type {
 import { UNCHANGEABLE } from './session.ts';
 
 export interface OpenOptions {
-  /** Bytes of guest memory and kept states, of all threads together; 2 GiB without it. */
+  /** Bytes that all threads together may take; 2 GiB without it. */
   readonly memoryBudget?: number;
-  /** Threads that search; as many as the host has cores without it. */
+  /** Threads that search, at most, as the memory allows; as many as the host has cores without it. */
   readonly workers?: number;
   /** Position to begin at: quicker than to begin at 0, as without it, and to go there. */
   readonly at?: number | 'end';

@@ -8,7 +8,7 @@ export interface PoolOptions {
   readonly path: string;
   /** Threads at most. */
   readonly size: number;
-  /** Bytes of guest memory and kept states that each may take. */
+  /** Bytes that each may take for its machine and kept states. */
   readonly memoryBudget: number;
 }
 

@@ -3,6 +3,7 @@
  * time, and comes back from the trace when it is needed.
  */
 import { PAGE_BYTES } from '../vmm/layout.ts';
+import type { Machine } from '../vmm/machine.ts';
 import type { Pages } from '../vmm/pages.ts';
 import type { SavedState } from './replayer.ts';
 
@@ -11,14 +12,16 @@ const SNAPSHOTS_MAX = 1024;
 
 export class Snapshots {
   readonly #pages: Pages;
+  readonly #cpu: Machine['cpu'];
   readonly #budgetBytes: number;
   readonly #framesMax: number;
   /** By position, ascending. */
   readonly #states: SavedState[] = [];
-  #overheadBytes = 0;
+  #stateBytes = 0;
 
-  constructor(pages: Pages, budgetBytes: number) {
+  constructor({ pages, cpu }: Machine, budgetBytes: number) {
     this.#pages = pages;
+    this.#cpu = cpu;
     // What is left of the pool must hold all pages that a run may write before the next snapshot.
     this.#budgetBytes = Math.min(budgetBytes, (pages.pool.slotsMax - pages.count) * PAGE_BYTES);
     // And a checkpoint from the trace takes a frame for each page, without a slot at first.
@@ -29,9 +32,10 @@ export class Snapshots {
     return this.#states.length;
   }
 
-  /** Memory that the machine's pages and the states take. */
+  /** Memory that the machine and the states take. */
   get bytes(): number {
-    return this.#pages.pool.slots * PAGE_BYTES + this.#overheadBytes;
+    const { pool, mapBytes } = this.#pages;
+    return pool.slots * PAGE_BYTES + mapBytes + this.#stateBytes + this.#cpu.codeBytes;
   }
 
   /** The last state at or before a position. */
@@ -47,10 +51,10 @@ export class Snapshots {
       return;
     }
     this.#states.splice(at, 0, state);
-    this.#overheadBytes += overhead(state);
+    this.#stateBytes += stateBytes(state);
     while (this.#states.length > SNAPSHOTS_MAX || (this.#isFull && this.#states.length > 1)) {
       const [victim] = this.#states.splice(mostExpendable(this.#states.map(positionOf), here), 1);
-      this.#overheadBytes -= overhead(victim);
+      this.#stateBytes -= stateBytes(victim);
       this.#pages.release(victim.snapshot.pages);
     }
   }
@@ -74,8 +78,8 @@ export class Snapshots {
 
 const positionOf = (state: SavedState) => state.snapshot.position;
 
-/** Beside guest pages: the rest of the machine's state, and the parts of the page map that it shares with few others. */
-const overhead = ({ snapshot }: SavedState) => snapshot.state.length + 65536;
+/** The rest of the machine's state, and the lists of the parts of the page map. */
+const stateBytes = ({ snapshot }: SavedState) => snapshot.state.length + 16 * snapshot.pages.chunks.length;
 
 /**
  * Of positions in order, the index of the one that is missed least: where the neighbours are close to each other, measured by how far away

@@ -31,7 +31,7 @@ const LOAD_STEPS = 5_000_000;
 export const MEMORY_BUDGET_DEFAULT = 2 ** 31;
 
 export interface TimelineOptions {
-  /** Bytes that the machine's memory and the states kept of it may take. */
+  /** Bytes that the machine's memory and code and the states kept of it may take. */
   readonly memoryBudget?: number;
   /** Where to begin; 0 without it. */
   readonly at?: number;
@@ -48,7 +48,7 @@ export class Timeline {
   constructor(trace: TraceReader, { memoryBudget = MEMORY_BUDGET_DEFAULT, at = 0 }: TimelineOptions = {}) {
     this.#replayer = new Replayer(trace, at);
     this.machine = this.#replayer.machine;
-    this.#snapshots = new Snapshots(this.machine.pages, memoryBudget);
+    this.#snapshots = new Snapshots(this.machine, memoryBudget);
     this.#keep(at);
     this.seek(at);
   }

@@ -9,6 +9,8 @@ import { FramePool } from './frames.ts';
 import { DECODED_TABLE_BASE, PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_TABLE_BASE } from './layout.ts';
 
 const CHUNK_PAGES = 512;
+/** A frame and a hash for each. */
+const CHUNK_BYTES = CHUNK_PAGES * 20;
 
 /** Frames of `CHUNK_PAGES` pages; it holds a reference to each. */
 interface Chunk {
@@ -51,6 +53,7 @@ export class Pages {
   #clean: (Chunk | null)[];
   #hashes: (Int32Array | null)[];
   #sum: Uint8Array = new Uint8Array(16);
+  #chunks = 0;
   /** Writes the content with a number into a page. */
   outside: (content: number, target: Uint8Array) => void = () => assert(false, 'nothing lies outside');
 
@@ -72,6 +75,11 @@ export class Pages {
   /** Pages written since the last snapshot. */
   get dirtyCount(): number {
     return this.#dirty.length;
+  }
+
+  /** What the maps of all snapshots take, with the hashes of their pages. */
+  get mapBytes(): number {
+    return this.#chunks * CHUNK_BYTES;
   }
 
   /** True if the page has storage; one that has not reads as zeros. */
@@ -190,9 +198,8 @@ export class Pages {
       let frames = changed.get(index);
       if (!frames) {
         frames = chunks[index]?.frames.slice() ?? new Int32Array(CHUNK_PAGES);
-        for (const frame of frames) if (frame !== 0) this.pool.retain(frame);
         changed.set(index, frames);
-        chunks[index] = { frames, references: 0 };
+        chunks[index] = this.#newChunk(frames, 0);
         hashes[index] = copyOf(hashes[index]);
       }
       const at = change.page % CHUNK_PAGES;
@@ -317,8 +324,13 @@ export class Pages {
     const first = index * CHUNK_PAGES;
     const frames = new Int32Array(CHUNK_PAGES);
     frames.set(this.#frames.subarray(first, Math.min(first + CHUNK_PAGES, this.count)));
+    return this.#newChunk(frames, 1);
+  }
+
+  #newChunk(frames: Int32Array, references: number): Chunk {
     for (const frame of frames) if (frame !== 0) this.pool.retain(frame);
-    return { frames, references: 1 };
+    this.#chunks++;
+    return { frames, references };
   }
 
   #replaceClean(index: number, chunk: Chunk | null): void {
@@ -330,6 +342,7 @@ export class Pages {
   #releaseChunk(chunk: Chunk): void {
     assert(chunk.references > 0, 'a snapshot is released once');
     if (--chunk.references > 0) return;
+    this.#chunks--;
     for (const frame of chunk.frames) if (frame !== 0) this.pool.release(frame);
   }
 

@@ -23,5 +23,7 @@ export interface Processor {
   setRegister(hart: number, register: string, value: bigint): void;
   /** Forgets host addresses: those for writing are wrong after a snapshot, all of them after a restore. */
   dropHostAddresses(): void;
+  /** Memory that decoded and compiled code takes, about. */
+  readonly codeBytes: number;
   sync(s: StateIO): void;
 }

@@ -60,6 +60,26 @@ for (const file of traces) {
   });
 }
 
+test('a timeline keeps to its memory, and goes to the same states with little of it', () => {
+  const trace = TraceReader.open(join(folder, 'heisenbug-v2.trace'));
+  const visit = (memoryBudget: number) => {
+    const timeline = new Timeline(trace, { memoryBudget });
+    const random = new Random(5);
+    let most = 0;
+    const digests = Array.from({ length: 30 }, () => {
+      timeline.seek(random.below(trace.replayableTo));
+      most = Math.max(most, timeline.memoryBytes);
+      return Buffer.from(digestOf(timeline.machine)).toString('hex');
+    });
+    return { most, digests };
+  };
+  const [plenty, little] = [visit(2 ** 31), visit(2 ** 22)];
+  assert.deepEqual(little.digests, plenty.digests);
+  assert.ok(plenty.most > 2 ** 23, `${plenty.most} bytes when there is room`);
+  // What is written after the last state was kept comes on top.
+  assert.ok(little.most < 2 ** 22 + 2 ** 18, `${little.most} bytes`);
+});
+
 test('damage in pages is met by who needs them, and leads nowhere else', () => {
   const bytes = readFileSync(join(folder, 'heisenbug-v2.trace'));
   const open = () => new TraceReader(new MemorySource(bytes), 'damaged.trace');

@@ -433,6 +433,10 @@ export class RiscvCpu implements Processor {
     this.#probes.stateChanged();
   }
 
+  get codeBytes(): number {
+    return this.#usedSlots * DECODED_PAGE_BYTES + this.jit.codeBytes;
+  }
+
   /** Says that the built-in firmware takes the supervisor's environment calls. */
   useFirmware(): void {
     this.#view.setInt32(G.firmware, 1, true);

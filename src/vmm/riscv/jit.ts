@@ -27,8 +27,10 @@ import type { WatchedRegisters } from './watchable.ts';
 const HOT_AFTER = 6000;
 /** Slices that a request waits for others to join it. */
 const SLICES_WAITED_MAX = 8;
-/** Regions held at a time; V8 takes some twenty kilobytes for each, and no guest seen so far has had two thousand. When they are used up, all are thrown away. */
+/** Regions held at a time; no guest seen so far has had three thousand. When they are used up, all are thrown away. */
 const REGIONS_MAX = 10_000;
+/** What V8 takes for one, about. */
+const REGION_BYTES = 20_000;
 /** Jumps to a place are counted in 16 bits, which have room for the places of regions as well; the last count means that it was asked for. */
 const COUNT_MAX = 2 ** 15 - 1;
 
@@ -138,6 +140,11 @@ export class Jit {
     this.#frequentAfter = Math.floor(jumps / FREQUENT_PART);
     // Who wants all code compiled wants it before it runs.
     if (jumps === 0) this.batch = 1;
+  }
+
+  /** Memory that regions take, about. */
+  get codeBytes(): number {
+    return this.#used * REGION_BYTES;
   }
 
   /** How often compiled code handed over, by reason, while `counting` was on. */
