@@ -21,10 +21,12 @@ export interface StateIO {
   /** A whole number up to 2^53 - 1 in size, or any double. */
   num(name: string, value: number): number;
   u64(name: string, value: bigint): bigint;
+  /** The same for one that lies in memory, little-endian: most of a state does, and this makes no bigint of it. */
+  u64At(name: string, view: DataView, offset: number): void;
   str(name: string, value: string): string;
   bytes(name: string, value: Uint8Array): Uint8Array;
   /** A list of numbers; its length is part of the state. */
-  nums(name: string, value: readonly number[]): number[];
+  nums(name: string, value: ArrayLike<number>): ArrayLike<number>;
   /** A part with a name of its own: fields inside are listed as `name.field`. */
   part(name: string, sync: (s: StateIO) => void): void;
 }
@@ -44,9 +46,11 @@ export class StateWriter implements StateIO {
   #view = new DataView(this.#buffer.buffer);
   #length = 0;
 
-  /** The bytes written so far. */
+  /** A copy of the bytes written so far; the writer is as new afterwards, but for the room that it has. */
   finish(): Uint8Array {
-    return this.#buffer.slice(0, this.#length);
+    const bytes = this.#buffer.slice(0, this.#length);
+    this.#length = 0;
+    return bytes;
   }
 
   bool(name: string, value: boolean): boolean {
@@ -83,6 +87,11 @@ export class StateWriter implements StateIO {
     this.#length += 8;
     return value;
   }
+  u64At(name: string, view: DataView, offset: number): void {
+    this.#head('u64', name);
+    this.#u32(view.getUint32(offset, true));
+    this.#u32(view.getUint32(offset + 4, true));
+  }
   str(name: string, value: string): string {
     this.#head('str', name);
     this.#blob(encoder.encode(value));
@@ -93,11 +102,11 @@ export class StateWriter implements StateIO {
     this.#blob(value);
     return value;
   }
-  nums(name: string, value: readonly number[]): number[] {
+  nums(name: string, value: ArrayLike<number>): ArrayLike<number> {
     this.#head('nums', name);
     this.#u32(value.length);
-    for (const v of value) this.#num(v);
-    return value as number[];
+    for (let i = 0; i < value.length; i++) this.#num(value[i]);
+    return value;
   }
   part(name: string, sync: (s: StateIO) => void): void {
     this.#head('part', name);
@@ -113,7 +122,10 @@ export class StateWriter implements StateIO {
       head = Uint8Array.of(TYPES.indexOf(type), bytes.length, ...bytes);
       known.set(name, head);
     }
-    this.#raw(head);
+    this.#reserve(head.length);
+    // For so few bytes quicker than `set`.
+    for (let i = 0; i < head.length; i++) this.#buffer[this.#length + i] = head[i];
+    this.#length += head.length;
   }
   #u8(value: number) {
     this.#reserve(1);
@@ -131,9 +143,6 @@ export class StateWriter implements StateIO {
   }
   #blob(bytes: Uint8Array) {
     this.#u32(bytes.length);
-    this.#raw(bytes);
-  }
-  #raw(bytes: Uint8Array) {
     this.#reserve(bytes.length);
     this.#buffer.set(bytes, this.#length);
     this.#length += bytes.length;
@@ -186,6 +195,9 @@ export class StateReader implements StateIO {
     this.#head('u64', name);
     return this.#view.getBigUint64(this.#advance(8), true);
   }
+  u64At(name: string, view: DataView, offset: number): void {
+    view.setBigUint64(offset, this.u64(name, 0n), true);
+  }
   str(name: string, _value: string): string {
     this.#head('str', name);
     return decoder.decode(this.#take(this.#u32()));
@@ -194,7 +206,7 @@ export class StateReader implements StateIO {
     this.#head('bytes', name);
     return this.#take(this.#u32()).slice();
   }
-  nums(name: string, _value: readonly number[]): number[] {
+  nums(name: string, _value: ArrayLike<number>): number[] {
     this.#head('nums', name);
     return this.#nums();
   }

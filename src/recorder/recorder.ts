@@ -6,7 +6,6 @@ import { assert } from '../base/assert.ts';
 import type { EndReason, TraceWriter } from '../trace/index.ts';
 import type { InputSource, PushedInput } from '../vmm/inputs.ts';
 import type { JournalEvent, JournalKind, Machine } from '../vmm/machine.ts';
-import type { Pages } from '../vmm/pages.ts';
 import { CHECKPOINT_STRIDE, checkpointIsDue, JournalFilter } from './policy.ts';
 
 export class Recorder {
@@ -71,28 +70,13 @@ export class Recorder {
   }
 
   checkpoint(): void {
-    const { snapshot, changed: written } = this.#machine.snapshot();
     const { pages } = this.#machine;
-    // The first one has all pages: a machine that comes from another trace has not written them since its last snapshot.
-    const changed = this.checkpoints === 0 ? presentPages(pages) : written;
-    const hashes = new Int32Array(changed.length * 4);
-    for (const [row, page] of changed.entries()) pages.copyHash(snapshot.pages, page, hashes, row * 4);
-    const { position, timeNs, digest, state } = snapshot;
-    this.#lastCheckpoint = position;
+    const { pages: written, ...taken } = this.#machine.changes();
+    // The first one has all pages: a machine that comes from another trace has not written them since it was loaded.
+    const changed = this.checkpoints === 0 ? pages.presentPages() : written;
+    this.#lastCheckpoint = taken.position;
     this.checkpoints++;
-    try {
-      this.#writer.checkpoint({
-        position,
-        timeNs,
-        digest,
-        state,
-        pages: changed,
-        hashes: new Uint8Array(hashes.buffer),
-        content: (row) => pages.read(changed[row])!,
-      });
-    } finally {
-      pages.release(snapshot.pages);
-    }
+    this.#writer.checkpoint({ ...taken, pages: changed, content: (row) => pages.read(changed[row]) });
   }
 
   /** Takes the last checkpoint and closes the trace. */
@@ -103,10 +87,6 @@ export class Recorder {
     const end = { position: this.#machine.position, timeNs: this.#machine.clock.now(), reason };
     return this.#writer.close(exitCode === undefined ? end : { ...end, exitCode });
   }
-}
-
-function presentPages(pages: Pages): Uint32Array {
-  return Uint32Array.from({ length: pages.count }, (_, page) => page).filter((page) => pages.present(page));
 }
 
 /**

@@ -27,9 +27,7 @@ const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 /** Digest of the machine as it is now. */
 export function digestOf(machine: Machine): Uint8Array {
-  const { snapshot } = machine.snapshot();
-  machine.pages.release(snapshot.pages);
-  return snapshot.digest;
+  return machine.digest();
 }
 
 /** Throws a `Divergence` that names the first difference, both values, and the command that looks closer. */

@@ -21,6 +21,16 @@ export interface Checkpoint extends Mark, PageChanges {
   state: Uint8Array;
 }
 
+/** A checkpoint as the recorder takes it; the contents of its pages go before it. */
+export interface TakenCheckpoint extends Mark {
+  /** Machine state without its memory. */
+  state: Uint8Array;
+  /** Changed since the previous checkpoint, or existing, for the first: page numbers, ascending. */
+  pages: Uint32Array;
+  /** Those of them that are no more. */
+  absent: number[];
+}
+
 /** Our own numbers, before they are written: what cannot be read back must never be written. */
 export function checkWhole(value: number, name: string) {
   assert(Number.isSafeInteger(value) && value >= 0, `${name} ${value} is not a whole number below 2^53`);
@@ -65,13 +75,18 @@ export function isTurn(hart: number, steps: number): boolean {
   return whole && hart >= 0 && hart < HARTS_MAX && steps > 0 && steps <= TURN_STEPS_MAX;
 }
 
-export function checkCheckpoint({ position, timeNs, digest, state, pages, hashes }: Omit<Checkpoint, 'refs'>) {
+export function checkTaken({ position, timeNs, state, pages }: Omit<TakenCheckpoint, 'absent'>) {
   checkWhole(position, 'position');
   checkWhole(timeNs, 'time');
-  assert(digest.length === 16, `a digest of ${digest.length} bytes`);
   assert(state.length <= STATE_BYTES_MAX, `a machine state of ${state.length} bytes`);
-  assert(hashes.length === pages.length * HASH_BYTES, `${hashes.length} bytes of hashes for ${pages.length} pages`);
   assert(isAscending(pages), 'changed pages are not ascending');
+}
+
+export function checkCheckpoint(checkpoint: Checkpoint) {
+  checkTaken(checkpoint);
+  const { digest, pages, hashes } = checkpoint;
+  assert(digest.length === 16, `a digest of ${digest.length} bytes`);
+  assert(hashes.length === pages.length * HASH_BYTES, `${hashes.length} bytes of hashes for ${pages.length} pages`);
 }
 
 function isAscending(pages: ArrayLike<number>): boolean {

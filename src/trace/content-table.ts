@@ -36,6 +36,18 @@ export class ContentNumbers {
     return refs;
   }
 
+  /** Contents that have their numbers already, by their hashes: 4 words each. */
+  learn(words: Int32Array, refs: Int32Array): void {
+    const hashes = new Uint32Array(words.buffer, words.byteOffset, words.length);
+    for (let row = 0; row < refs.length; row++) {
+      const at = row * 4;
+      if (refs[row] === ZERO) this.#zeroHash ??= hashes.slice(at, at + 4);
+      if (refs[row] < this.#next) continue;
+      this.#known.add(hashes, at, refs[row]);
+    }
+    for (const ref of refs) this.#next = Math.max(this.#next, ref + 1);
+  }
+
   #numberOf(words: Uint32Array, at: number): number | null {
     if ((words[at] | words[at + 1] | words[at + 2] | words[at + 3]) === 0) return ABSENT;
     if (this.#zeroHash?.every((word, i) => word === words[at + i])) return ZERO;

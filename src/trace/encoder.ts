@@ -70,7 +70,8 @@ export class TraceEncoder {
   #contents = 0;
   /** The chunk at which the contents of the checkpoint to come begin, and what is numbered first there. */
   #pending: { firstChunk: number; firstContent: number } | null = null;
-  readonly #map = new PageMap();
+  /** What each page has at the last checkpoint. */
+  readonly pages = new PageMap();
   readonly #group = new Uint8Array(PAGES_PER_CHUNK * PAGE_BYTES);
   #grouped = 0;
 
@@ -140,9 +141,9 @@ export class TraceEncoder {
     const { firstChunk, firstContent } = this.#pending ?? nothingNew;
     if (this.#grouped > 0) this.#sealGroup(position);
     this.#pending = null;
-    this.#map.apply(checkpoint);
+    this.pages.apply(checkpoint);
     const full = this.#checkpoints.length % FULL_EVERY === 0;
-    const listed = full ? this.#map.all() : checkpoint;
+    const listed = full ? this.pages.all() : checkpoint;
     const changedPages = checkpoint.pages.length;
     let content = firstContent;
     for (let at = 0; at < listed.pages.length; at += CHANGES_PER_CHUNK) {

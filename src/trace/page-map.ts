@@ -20,6 +20,13 @@ export class PageMap {
     }
   }
 
+  /** Puts a page's hash into 4 words; zeros if it has none. */
+  copyHash(page: number, into: Int32Array): void {
+    const row = this.#rows.get(page);
+    if (row === undefined) into.fill(0);
+    else into.set(new Int32Array(this.#hashes.buffer, row * HASH_BYTES, HASH_BYTES / 4));
+  }
+
   /** All pages, ascending; those that are no more as absent. */
   all(): PageChanges {
     const pages = Uint32Array.from(this.#rows.keys()).sort();

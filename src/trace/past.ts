@@ -1,6 +1,5 @@
 /** The past that two recordings share: what one has written is written into another, without replaying anything. */
-
-import { PAGE_BYTES } from '../vmm/layout.ts';
+import { CopiedContents } from './copied-contents.ts';
 import type { CheckpointInfo, TraceReader } from './reader.ts';
 import type { TraceWriter } from './writer.ts';
 
@@ -31,6 +30,7 @@ export async function copyPast(trace: TraceReader, writer: TraceWriter, last: Ch
   const output = stream(trace.consoleOutput(), ({ position, device, bytes }) =>
     writer.console(position, device, bytes),
   );
+  const contents = new CopiedContents(trace);
   for (const checkpoint of trace.checkpoints.slice(0, last.index + 1)) {
     for (;;) {
       const first = earliest([
@@ -41,7 +41,7 @@ export async function copyPast(trace: TraceReader, writer: TraceWriter, last: Ch
       if (!first) break;
       first.write();
     }
-    copyCheckpoint(trace, writer, checkpoint);
+    copyCheckpoint(trace, writer, contents, checkpoint);
     if (writer.backlogBytes > BACKLOG_BYTES_MAX) await writer.drain();
   }
 }
@@ -67,13 +67,9 @@ function earliest(all: readonly (Pending | null)[]): Pending | null {
   return all.reduce((first, one) => (one && (!first || one.position < first.position) ? one : first), null);
 }
 
-function copyCheckpoint(trace: TraceReader, writer: TraceWriter, checkpoint: CheckpointInfo): void {
-  const { position, timeNs, digest } = checkpoint;
-  const { pages, refs, hashes } = trace.changes(checkpoint);
-  const page = new Uint8Array(PAGE_BYTES);
-  const content = (row: number) => {
-    trace.page(refs[row], page);
-    return page;
-  };
-  writer.checkpoint({ position, timeNs, digest, state: trace.state(checkpoint), pages, hashes, content });
+function copyCheckpoint(trace: TraceReader, writer: TraceWriter, contents: CopiedContents, of: CheckpointInfo): void {
+  const { position, timeNs, digest } = of;
+  const { pages, refs, hashes } = trace.changes(of);
+  const renumber = (fresh: (content: Uint8Array) => void) => contents.renumber(refs, fresh);
+  writer.copyCheckpoint({ position, timeNs, digest, state: trace.state(of), pages, hashes }, renumber);
 }

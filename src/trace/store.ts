@@ -2,8 +2,8 @@
  * Encoder and file together, and what happens when the disk fails: the file goes back to the last mark, takes an end
  * record if there is room for one, and whatever comes later is dropped.
  */
-
-import type { Checkpoint } from './checks.ts';
+import { CheckpointMaker } from './checkpoint-maker.ts';
+import type { Checkpoint, TakenCheckpoint } from './checks.ts';
 import type { ConsoleBatch } from './console.ts';
 import { TraceEncoder } from './encoder.ts';
 import { explain, type TraceFile, TraceWriteError } from './file.ts';
@@ -15,6 +15,10 @@ export type TraceRecord =
   | { kind: 'inputs'; entries: TimedInput[] }
   | { kind: 'journal'; batch: JournalBatch }
   | { kind: 'console'; batch: ConsoleBatch }
+  /** Contents of pages that the checkpoint to come changes, in the order of its pages. */
+  | { kind: 'pages'; position: number; contents: Uint8Array }
+  | { kind: 'taken'; checkpoint: TakenCheckpoint }
+  /** Contents that the checkpoint to come is the first to name, and that checkpoint as another trace has it. */
   | { kind: 'contents'; position: number; contents: Uint8Array }
   | { kind: 'checkpoint'; checkpoint: Checkpoint }
   | { kind: 'mark'; mark: Mark };
@@ -33,6 +37,7 @@ export interface StoreOptions {
 export class TraceStore {
   readonly #file: TraceFile;
   readonly #encoder: TraceEncoder;
+  readonly #maker: CheckpointMaker;
   readonly #options: StoreOptions;
   #published = false;
   bytesWritten = 0;
@@ -43,6 +48,7 @@ export class TraceStore {
     this.#file = file;
     this.#options = options;
     this.#encoder = new TraceEncoder(header, (bytes) => this.#write(bytes));
+    this.#maker = new CheckpointMaker(this.#encoder.pages);
     this.#attempt(() => this.#encoder.begin());
   }
 
@@ -85,9 +91,16 @@ export class TraceStore {
         return this.#encoder.journal(record.batch);
       case 'console':
         return this.#encoder.console(record.batch);
+      case 'pages': {
+        const { position, contents } = record;
+        return this.#maker.contents(contents, (content) => this.#encoder.contents(position, content));
+      }
+      case 'taken':
+        return this.#encoder.checkpoint(this.#maker.make(record.checkpoint));
       case 'contents':
         return this.#encoder.contents(record.position, record.contents);
       case 'checkpoint':
+        this.#maker.follow(record.checkpoint);
         return this.#encoder.checkpoint(record.checkpoint);
       case 'mark':
         return this.#encoder.mark(record.mark);

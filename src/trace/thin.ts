@@ -3,7 +3,7 @@
  * they can, and with them the page contents that no other one names. What happened (inputs, journal, console) stays whole.
  */
 import { assert } from '../base/assert.ts';
-import { ABSENT, FIRST_CONTENT, ZERO } from './changes.ts';
+import { CopiedContents } from './copied-contents.ts';
 import { TraceEncoder } from './encoder.ts';
 import { createFile, DiskFile, discard, publish } from './file.ts';
 import { PageMap } from './page-map.ts';
@@ -90,16 +90,12 @@ class KeptPages {
   readonly #trace: TraceReader;
   readonly #encoder: TraceEncoder;
   #since = new PageMap();
-  /** New numbers of the contents that the new trace has. */
-  readonly #numbers = new Map<number, number>([
-    [ABSENT, ABSENT],
-    [ZERO, ZERO],
-  ]);
-  #next = FIRST_CONTENT;
+  readonly #contents: CopiedContents;
 
   constructor(trace: TraceReader, encoder: TraceEncoder) {
     this.#trace = trace;
     this.#encoder = encoder;
+    this.#contents = new CopiedContents(trace);
   }
 
   pass(checkpoint: CheckpointInfo): void {
@@ -110,12 +106,7 @@ class KeptPages {
     const { position, timeNs, digest } = checkpoint;
     const changes = this.#since.all();
     this.#since = new PageMap();
-    const fresh = [...new Set(changes.refs)].filter((ref) => !this.#numbers.has(ref)).sort((a, b) => a - b);
-    this.#trace.readContents(fresh, (i, content) => {
-      this.#numbers.set(fresh[i], this.#next++);
-      this.#encoder.contents(position, content);
-    });
-    const refs = changes.refs.map((ref) => this.#numbers.get(ref)!);
+    const refs = this.#contents.renumber(changes.refs, (content) => this.#encoder.contents(position, content));
     this.#encoder.checkpoint({ ...changes, refs, position, timeNs, digest, state: this.#trace.state(checkpoint) });
     assert(this.#encoder.holds(checkpoint), `the checkpoint at ${position} has the same events before it`);
   }

@@ -34,7 +34,7 @@ function open({ file, header, maxBytes, progress, replies }: WorkerStart): (mess
       case 'records':
         for (const record of message.records) {
           store.add(record);
-          if (record.kind === 'contents') Atomics.add(counters, PROGRESS.buffersDone, 1n);
+          if (record.kind === 'pages' || record.kind === 'contents') Atomics.add(counters, PROGRESS.buffersDone, 1n);
         }
         report(message.bytes);
         break;

@@ -5,13 +5,19 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import type { Input } from '../vmm/inputs.ts';
-import { checkCheckpoint, checkInput, checkWhole } from './checks.ts';
-import { ContentNumbers } from './content-table.ts';
+import {
+  type Checkpoint,
+  checkCheckpoint,
+  checkInput,
+  checkTaken,
+  checkWhole,
+  type TakenCheckpoint,
+} from './checks.ts';
 import { createFile, TraceWriteError } from './file.ts';
 import type { TimedInput } from './inputs.ts';
 import { JOURNAL_KINDS, type JournalEntry } from './journal.ts';
 import { PageBuffers } from './page-buffers.ts';
-import type { Mark, TraceEnd, TraceHeader } from './schema.ts';
+import type { TraceEnd, TraceHeader } from './schema.ts';
 import type { TraceRecord } from './store.ts';
 import { PROGRESS, type WorkerMessage, type WorkerReply, type WorkerStart } from './writer-protocol.ts';
 
@@ -23,8 +29,8 @@ const CONSOLE_BATCH_BYTES = 1 << 16;
 const INPUTS_BATCH = 1 << 12;
 const INPUTS_BATCH_BYTES = 1 << 20;
 
-/** Records are gathered up to this much, unless a flush or a checkpoint sends them. */
-const MESSAGE_BYTES = 1 << 20;
+/** Records are gathered up to this much, unless a flush sends them. */
+const MESSAGE_BYTES = 4 << 20;
 
 /** What may wait for the worker. Beyond it the recorder waits, because memory is not endless. */
 const BACKLOG_BYTES_MAX = 256 << 20;
@@ -53,17 +59,9 @@ export function startWriterThread(): Worker {
 }
 
 /** A checkpoint as the recorder sees it. */
-export interface CheckpointSource extends Mark {
-  /** 16 bytes. */
-  digest: Uint8Array;
-  /** Machine state without its memory. */
-  state: Uint8Array;
-  /** Changed since the previous checkpoint, or existing, for the first: page numbers, ascending. */
-  pages: Uint32Array;
-  /** 16 bytes a page of `pages`; zeros for one that is no more. */
-  hashes: Uint8Array;
-  /** The 4096 bytes of a page, by its place in `pages`; asked for during the call, and only where the trace may not have them yet. */
-  content: (row: number) => Uint8Array;
+export interface CheckpointSource extends Omit<TakenCheckpoint, 'absent'> {
+  /** The 4096 bytes of a page, by its place in `pages`, or null if it is no more; asked for during the call. */
+  content: (row: number) => Uint8Array | null;
 }
 
 export interface ClosedTrace {
@@ -87,7 +85,6 @@ export class TraceWriter {
   #closed = false;
   #waiting: { kind: 'drained' | 'closed'; resolve: (reply: WorkerReply) => void; reject: (e: Error) => void }[] = [];
 
-  readonly #numbers = new ContentNumbers();
   readonly #buffers: PageBuffers;
   #gathered: TraceRecord[] = [];
   #gatheredBytes = 0;
@@ -186,22 +183,35 @@ export class TraceWriter {
     }
   }
 
-  /** Writes a checkpoint, and with it everything before: it counts as a flush. The first one is at position 0 and has all pages. Throws if writing has failed. */
-  checkpoint(checkpoint: CheckpointSource) {
-    const { position, timeNs, digest, state, pages, hashes, content } = checkpoint;
-    this.#advance(position);
+  /**
+   * Writes a checkpoint, and with it everything before. The first one is at position 0 and has all pages, and counts as a flush; others go with the next. Throws if
+   * writing has failed.
+   */
+  checkpoint({ content, ...source }: CheckpointSource) {
+    const { position, pages, state } = source;
+    checkTaken(source);
+    const absent: number[] = [];
+    this.#sendContents('pages', position, (add) => {
+      for (let row = 0; row < pages.length; row++) {
+        const bytes = content(row);
+        if (bytes) add(bytes);
+        else absent.push(pages[row]);
+      }
+    });
+    this.#post({ kind: 'taken', checkpoint: { ...source, absent } }, state.length + pages.length * 8);
+    if (position === 0) this.#send();
+  }
+
+  /** Writes a checkpoint of another trace. `renumber` gives the numbers that its pages' contents get here, and those that are new here to `fresh`, in their order. */
+  copyCheckpoint(source: Omit<Checkpoint, 'refs'>, renumber: (fresh: (content: Uint8Array) => void) => Int32Array) {
+    const { position, pages, state } = source;
+    let refs: Int32Array = new Int32Array();
+    this.#sendContents('contents', position, (add) => {
+      refs = renumber(add);
+    });
+    const checkpoint = { ...source, refs };
     checkCheckpoint(checkpoint);
-    this.#throwFailed();
-    this.#postEvents();
-    this.#buffers.returned(Number(Atomics.load(this.#progress, PROGRESS.buffersDone)));
-    const send = (contents: Uint8Array | null) => {
-      if (contents) this.#post({ kind: 'contents', position, contents }, contents.length);
-    };
-    const refs = this.#numbers.number(hashes, content, (bytes) => send(this.#buffers.add(bytes)));
-    send(this.#buffers.flush());
-    const bytes = state.length + pages.length * 24;
-    this.#post({ kind: 'checkpoint', checkpoint: { position, timeNs, digest, state, pages, hashes, refs } }, bytes);
-    this.#send();
+    this.#post({ kind: 'checkpoint', checkpoint }, state.length + pages.length * 24);
   }
 
   /** Makes everything up to here readable, whatever happens to this process. Throws if writing has failed. */
@@ -233,6 +243,18 @@ export class TraceWriter {
       return { path: this.#path, bytes: this.bytesWritten, end: reply.end, failed };
     }
     throw failed ?? new TraceWriteError(`${this.#path}: the recording ended before its first checkpoint`, 'EEMPTY');
+  }
+
+  #sendContents(kind: 'pages' | 'contents', position: number, give: (add: (content: Uint8Array) => void) => void) {
+    this.#advance(position);
+    this.#throwFailed();
+    this.#postEvents();
+    this.#buffers.returned(Number(Atomics.load(this.#progress, PROGRESS.buffersDone)));
+    const send = (contents: Uint8Array | null) => {
+      if (contents) this.#post({ kind, position, contents }, contents.length);
+    };
+    give((content) => send(this.#buffers.add(content)));
+    send(this.#buffers.flush());
   }
 
   #advance(position: number) {

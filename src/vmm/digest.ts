@@ -10,10 +10,10 @@ import type { Fn } from './codegen/fn.ts';
 import { ModuleBuilder } from './codegen/module.ts';
 import { PAGE_BYTES } from './layout.ts';
 
-/** Scratch words in linear memory, two each: the hash just made, the running sum, the hash of before, that of zeros. */
+/** Scratch words in linear memory, two each: the hash just made, the running sum, a hash that is given, that of zeros. */
 const HASH = 0x480;
 const SUM = 0x490;
-const BEFORE = 0x4a0;
+const GIVEN = 0x4a0;
 const ZERO = 0x4b0;
 /** A page for bytes that do not lie in a page of their own. */
 const SCRATCH = 0x30000;
@@ -86,6 +86,9 @@ function buildModule(): Uint8Array {
 /** Bytes of a digest, and of a page's hash. */
 export const DIGEST_BYTES = 16;
 
+/** Bytes of memory that a digester needs where there is no machine. */
+export const DIGESTER_BYTES = SCRATCH + PAGE_BYTES;
+
 export class Digester {
   readonly #memory: Uint8Array;
   readonly #words: Int32Array;
@@ -103,7 +106,19 @@ export class Digester {
     this.#memory.copyWithin(ZERO, HASH, HASH + DIGEST_BYTES);
   }
 
-  /** Starts to change a digest of memory: `change` works on it until `sum` takes it back. */
+  /** The hash of the page at a host address, as 4 words at `at`. */
+  hash(address: number, hashes: Int32Array, at: number): void {
+    this.#hashPage(address);
+    for (let i = 0; i < 4; i++) hashes[at + i] = this.#words[HASH / 4 + i];
+  }
+
+  /** The same of a content that lies elsewhere. */
+  hashOf(content: Uint8Array, hashes: Int32Array, at: number): void {
+    this.#memory.set(content, SCRATCH);
+    this.hash(SCRATCH, hashes, at);
+  }
+
+  /** Starts to change a digest of memory: `add` and `remove` work on it until `sum` takes it back. */
   begin(sum: Uint8Array): void {
     this.#memory.set(sum, SUM);
   }
@@ -112,34 +127,19 @@ export class Digester {
     return this.#memory.slice(SUM, SUM + DIGEST_BYTES);
   }
 
-  /**
-   * Page `number` changed to what lies at a host address, or to nothing (0). `hashes` holds 4 words of hash a page, zeros for a page
-   * that was never touched; the words at `at` are what the page had, and become what it has.
-   */
-  change(number: number, address: number, hashes: Int32Array, at: number): void {
-    if (address === 0) this.#words.fill(0, HASH / 4, HASH / 4 + 4);
-    else this.#hashPage(address);
-    this.#exchange(number, hashes, at);
+  /** Page `number` has the content with the hash at `hashes[at..at + 4]`; zeros stand for a page that is not there, and count nothing. */
+  add(number: number, hashes: Int32Array, at: number): void {
+    this.#count(number, hashes, at, 1);
   }
 
-  /** As `change`, to what is known to have that hash: 4 words of `known`. */
-  changeTo(number: number, known: Int32Array, from: number, hashes: Int32Array, at: number): void {
-    for (let i = 0; i < 4; i++) this.#words[HASH / 4 + i] = known[from + i];
-    this.#exchange(number, hashes, at);
+  /** And has it no more. */
+  remove(number: number, hashes: Int32Array, at: number): void {
+    this.#count(number, hashes, at, -1);
   }
 
-  #exchange(number: number, hashes: Int32Array, at: number): void {
-    const words = this.#words;
-    for (let i = 0; i < 4; i++) words[BEFORE / 4 + i] = hashes[at + i];
-    this.#accumulate(BEFORE, number, -1);
-    this.#accumulate(HASH, number, 1);
-    for (let i = 0; i < 4; i++) hashes[at + i] = words[HASH / 4 + i];
-  }
-
-  /** The hash of what lies at a host address, in 4 words. */
-  hash(address: number): Int32Array {
-    this.#hashPage(address);
-    return this.#words.slice(HASH / 4, HASH / 4 + 4);
+  #count(number: number, hashes: Int32Array, at: number, sign: number): void {
+    for (let i = 0; i < 4; i++) this.#words[GIVEN / 4 + i] = hashes[at + i];
+    this.#accumulate(GIVEN, number, sign);
   }
 
   /** The digest of a machine: its memory's digest and the bytes of the rest of its state. */

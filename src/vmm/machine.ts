@@ -59,7 +59,15 @@ export interface MachineSnapshot {
   readonly timeNs: number;
   readonly pages: PageSnapshot;
   readonly state: Uint8Array;
-  readonly digest: Uint8Array;
+}
+
+/** What a checkpoint is made of: the state without memory, and what the memory has that the checkpoint before did not. */
+export interface MachineChanges {
+  readonly position: number;
+  readonly timeNs: number;
+  readonly state: Uint8Array;
+  /** Pages written since the changes, a snapshot or a digest was last taken, ascending. They are read before the machine runs on. */
+  readonly pages: Uint32Array;
 }
 
 /** The state at position 0, of which memory is asked for page by page: null for one that was not there. */
@@ -100,6 +108,7 @@ export class Machine<P extends Processor = Processor> {
   turn: ((hart: number) => boolean) | null = null;
   readonly #digester: Digester;
   readonly #view: DataView;
+  readonly #state = new StateWriter();
   /** RAM for changes from outside, of which nobody is told as of an access. */
   readonly #ram: Ram;
   readonly #quantum: number;
@@ -111,7 +120,7 @@ export class Machine<P extends Processor = Processor> {
   #turnSteps = 0;
   #stop: StopRequest | null = null;
   #paused = false;
-  /** What a reboot goes back to; the first snapshot, if it is taken at position 0, unless somebody else knows. */
+  /** What a reboot goes back to; the first state that is taken, if that is at position 0, unless somebody else knows. */
   reset: ResetState | null = null;
 
   constructor(parts: MachineParts<P>) {
@@ -256,18 +265,38 @@ export class Machine<P extends Processor = Processor> {
 
   /** Takes the state as it is now; `changed` lists the pages written since the last one. */
   snapshot(): { snapshot: MachineSnapshot; changed: Uint32Array } {
-    const writer = new StateWriter();
-    this.sync(writer);
-    const state = writer.finish();
+    const state = this.#saveState();
     const { snapshot: pages, changed } = this.pages.snapshot();
     this.cpu.dropHostAddresses();
-    const digest = this.#digester.finish(pages.sum, state);
-    const snapshot = { position: this.position, timeNs: this.clock.now(), pages, state, digest };
-    if (this.position === 0 && !this.reset) {
-      this.pages.hold(pages);
-      this.reset = { state: () => state, page: (page) => this.pages.readAt(pages, page) };
-    }
-    return { snapshot, changed };
+    this.#rememberReset(state);
+    return { snapshot: { position: this.position, timeNs: this.clock.now(), pages, state }, changed };
+  }
+
+  /** For who writes all changes down, one after the other, and will not come back: costs less than a snapshot. */
+  changes(): MachineChanges {
+    const state = this.#saveState();
+    const pages = this.pages.changes();
+    this.cpu.dropHostAddresses();
+    this.#rememberReset(state);
+    return { position: this.position, timeNs: this.clock.now(), state, pages };
+  }
+
+  digest(): Uint8Array {
+    const state = this.#saveState();
+    const memory = this.pages.digest();
+    this.cpu.dropHostAddresses();
+    return this.#digester.finish(memory, state);
+  }
+
+  #rememberReset(state: Uint8Array): void {
+    if (this.position !== 0 || this.reset) return;
+    const { snapshot } = this.pages.snapshot();
+    this.reset = { state: () => state, page: (page) => this.pages.readAt(snapshot, page) };
+  }
+
+  #saveState(): Uint8Array {
+    this.sync(this.#state);
+    return this.#state.finish();
   }
 
   restore({ pages, state }: Pick<MachineSnapshot, 'pages' | 'state'>): void {

@@ -18,13 +18,22 @@ interface Chunk {
   references: number;
 }
 
+/** Hashes of `CHUNK_PAGES` pages, 4 words each; zeros for one that is not there, or whose hash nobody has asked for. */
+interface Hashes {
+  readonly words: Int32Array;
+  /** Some of the pages that are there have none yet. */
+  incomplete: boolean;
+  /** A snapshot has them, too: they must not change. */
+  shared: boolean;
+}
+
 /** A map of all pages at a moment. Immutable; `release` it when it is no longer needed. */
 export interface PageSnapshot {
   readonly chunks: readonly (Chunk | null)[];
-  /** Digest of memory and disks. */
+  /** As far as they are known. */
+  readonly hashes: readonly (Hashes | null)[];
+  /** Digest of the pages whose hashes are known. */
   readonly sum: Uint8Array;
-  /** Hashes of the pages, 4 words each, by chunk; shared like the chunks. */
-  readonly hashes: readonly (Int32Array | null)[];
 }
 
 /** A page that holds something else than before. */
@@ -47,11 +56,14 @@ export class Pages {
   readonly #decoded: Int32Array;
   readonly #flags: Uint8Array;
   readonly #diskFlags: Uint8Array;
-  /** Pages written since the last snapshot. */
+  /** Pages written since they were last protected. */
   #dirty: number[] = [];
+  /** Chunks with pages that were written since the last snapshot. */
+  readonly #changed = new Set<number>();
   /** Chunks of the last snapshot that are still what the live map holds. */
   #clean: (Chunk | null)[];
-  #hashes: (Int32Array | null)[];
+  #hashes: (Hashes | null)[];
+  /** Digest of the pages whose hashes are known. */
   #sum: Uint8Array = new Uint8Array(16);
   #chunks = 0;
   /** Writes the content with a number into a page. */
@@ -72,7 +84,7 @@ export class Pages {
     this.#hashes = new Array(chunks).fill(null);
   }
 
-  /** Pages written since the last snapshot. */
+  /** Pages written since the last snapshot, digest or change list. */
   get dirtyCount(): number {
     return this.#dirty.length;
   }
@@ -85,6 +97,14 @@ export class Pages {
   /** True if the page has storage; one that has not reads as zeros. */
   present(page: number): boolean {
     return this.#frames[page] !== 0;
+  }
+
+  /** Pages that have storage, ascending. */
+  presentPages(): Uint32Array {
+    const present = new Uint32Array(this.count);
+    let count = 0;
+    for (let page = 0; page < this.count; page++) if (this.#frames[page] !== 0) present[count++] = page;
+    return present.slice(0, count);
   }
 
   /** A page's content for reading; null while it was never touched. */
@@ -157,39 +177,51 @@ export class Pages {
   }
 
   /**
-   * The map as it is now. Afterwards every page is protected; whoever holds host addresses for writing must drop them.
-   * `changed` has the pages written since the snapshot before, ascending.
+   * Pages written since this, a snapshot or a digest was last asked for, ascending. Afterwards every page is protected; whoever holds host addresses
+   * for writing must drop them.
    */
-  snapshot(): { snapshot: PageSnapshot; changed: Uint32Array } {
+  changes(): Uint32Array {
     // One that was written, dropped and written again is there more than once.
     const changed = Uint32Array.from(this.#dirty)
       .sort()
       .filter((page, i, all) => page !== all[i - 1]);
-    const chunks = new Set<number>();
-    for (const page of changed) {
-      chunks.add(Math.floor(page / CHUNK_PAGES));
-      if (this.#frames[page] !== 0) this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.protected);
-    }
-    for (const index of chunks) this.#hashes[index] = copyOf(this.#hashes[index]);
+    this.#dirty = [];
     this.#digester.begin(this.#sum);
     for (const page of changed) {
-      const hashes = this.#hashes[Math.floor(page / CHUNK_PAGES)]!;
-      const frame = this.#frames[page];
-      const address = frame === 0 ? 0 : this.pool.address(frame);
-      this.#digester.change(page, address, hashes, (page % CHUNK_PAGES) * 4);
+      const index = Math.floor(page / CHUNK_PAGES);
+      this.#changed.add(index);
+      if (this.#frames[page] !== 0) this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.protected);
+      this.#forgetHash(page, index);
     }
-    const sum = this.#digester.sum();
-    this.#sum = sum;
-    this.#dirty = [];
-    for (const index of chunks) this.#replaceClean(index, this.#copyChunk(index));
+    this.#sum = this.#digester.sum();
+    return changed;
+  }
+
+  /** Digest of memory and disks. Protects all pages, as `changes` does. */
+  digest(): Uint8Array {
+    this.changes();
+    this.#digester.begin(this.#sum);
+    for (let index = 0; index < this.#hashes.length; index++) {
+      if (this.#hashes[index]?.incomplete) this.#completeHashes(index);
+    }
+    this.#sum = this.#digester.sum();
+    return this.#sum;
+  }
+
+  /** The map as it is now. Protects all pages; `changed` is what `changes` would give. */
+  snapshot(): { snapshot: PageSnapshot; changed: Uint32Array } {
+    const changed = this.changes();
+    for (const index of this.#changed) this.#replaceClean(index, this.#copyChunk(index));
+    this.#changed.clear();
     for (const chunk of this.#clean) if (chunk) chunk.references++;
-    return { snapshot: { chunks: this.#clean.slice(), sum, hashes: this.#hashes.slice() }, changed };
+    for (const hashes of this.#hashes) if (hashes) hashes.shared = true;
+    return { snapshot: { chunks: this.#clean.slice(), hashes: this.#hashes.slice(), sum: this.#sum }, changed };
   }
 
   /** What a snapshot, or a machine without pages, would be if some pages held something else. The live map stays as it is. */
   derive(base: PageSnapshot | null, changes: readonly OutsideChange[]): PageSnapshot {
     const chunks = base ? base.chunks.slice() : new Array<Chunk | null>(this.#clean.length).fill(null);
-    const hashes = base ? base.hashes.slice() : new Array<Int32Array | null>(this.#clean.length).fill(null);
+    const hashes = base ? base.hashes.slice() : new Array<Hashes | null>(this.#clean.length).fill(null);
     const changed = new Map<number, Int32Array>();
     this.#digester.begin(base ? base.sum : new Uint8Array(16));
     for (const change of changes) {
@@ -200,21 +232,18 @@ export class Pages {
         frames = chunks[index]?.frames.slice() ?? new Int32Array(CHUNK_PAGES);
         changed.set(index, frames);
         chunks[index] = this.#newChunk(frames, 0);
-        hashes[index] = copyOf(hashes[index]);
+        hashes[index] = { ...copyOf(hashes[index]), shared: true };
       }
       const at = change.page % CHUNK_PAGES;
       if (frames[at] !== 0) this.pool.release(frames[at]);
       frames[at] = change.content < 0 ? 0 : this.pool.outside(change.content);
-      this.#digester.changeTo(change.page, change.hashes, change.at, hashes[index]!, 4 * at);
+      const { words } = hashes[index]!;
+      this.#digester.remove(change.page, words, 4 * at);
+      words.set(change.hashes.subarray(change.at, change.at + 4), 4 * at);
+      this.#digester.add(change.page, words, 4 * at);
     }
     for (const chunk of chunks) if (chunk) chunk.references++;
     return { chunks, hashes, sum: this.#digester.sum() };
-  }
-
-  /** Puts the 16-byte hash of a page at a snapshot into `target`; zeros for a page that was never touched. */
-  copyHash(snapshot: PageSnapshot, page: number, target: Int32Array, at: number): void {
-    const hashes = snapshot.hashes[Math.floor(page / CHUNK_PAGES)];
-    for (let i = 0; i < 4; i++) target[at + i] = hashes ? hashes[(page % CHUNK_PAGES) * 4 + i] : 0;
   }
 
   /** The frame of a page at a snapshot; 0 for none. */
@@ -224,10 +253,10 @@ export class Pages {
 
   /** Makes the live map that of a snapshot. The host addresses of all pages may change. */
   restore(snapshot: PageSnapshot): void {
-    const dirtyChunks = new Set(this.#dirty.map((page) => Math.floor(page / CHUNK_PAGES)));
+    for (const page of this.#dirty) this.#changed.add(Math.floor(page / CHUNK_PAGES));
     this.#dirty = [];
     snapshot.chunks.forEach((chunk, index) => {
-      if (chunk === this.#clean[index] && !dirtyChunks.has(index)) return;
+      if (chunk === this.#clean[index] && !this.#changed.has(index)) return;
       const first = index * CHUNK_PAGES;
       const last = Math.min(first + CHUNK_PAGES, this.count);
       for (let page = first; page < last; page++) {
@@ -248,8 +277,9 @@ export class Pages {
       if (chunk) chunk.references++;
       this.#replaceClean(index, chunk);
     });
+    this.#changed.clear();
     this.#hashes = snapshot.hashes.slice();
-    this.#sum = snapshot.sum.slice();
+    this.#sum = snapshot.sum;
   }
 
   /** The content of a page at a snapshot; null while it was never touched. */
@@ -300,9 +330,11 @@ export class Pages {
     const { pool } = this;
     pool.fetch(frame, (content, target) => {
       this.outside(content, target);
-      const known = hashes[Math.floor(page / CHUNK_PAGES)]!;
+      const { words } = hashes[Math.floor(page / CHUNK_PAGES)]!;
       const at = (page % CHUNK_PAGES) * 4;
-      if (this.#digester.hash(target.byteOffset).some((word, i) => word !== known[at + i])) {
+      const found = new Int32Array(4);
+      this.#digester.hash(target.byteOffset, found, 0);
+      if (found.some((word, i) => word !== words[at + i])) {
         throw new UserError(
           `memory page ${page}: content ${content} of the trace does not have the hash that it should have`,
         );
@@ -318,6 +350,38 @@ export class Pages {
     if (address !== 0) return address;
     this.touch(page);
     return this.pool.address(frame);
+  }
+
+  /** A page was written: its hash is no longer known. */
+  #forgetHash(page: number, index: number): void {
+    const hashes = this.#ownHashes(index);
+    const at = (page % CHUNK_PAGES) * 4;
+    hashes.incomplete = true;
+    if (!isKnown(hashes.words, at)) return;
+    this.#digester.remove(page, hashes.words, at);
+    hashes.words.fill(0, at, at + 4);
+  }
+
+  #completeHashes(index: number): void {
+    const hashes = this.#ownHashes(index);
+    const first = index * CHUNK_PAGES;
+    const last = Math.min(first + CHUNK_PAGES, this.count);
+    for (let page = first; page < last; page++) {
+      const at = (page - first) * 4;
+      if (this.#frames[page] === 0 || isKnown(hashes.words, at)) continue;
+      this.#digester.hash(this.#addressForReading(page), hashes.words, at);
+      this.#digester.add(page, hashes.words, at);
+    }
+    hashes.incomplete = false;
+  }
+
+  /** Those of a chunk, to be changed. */
+  #ownHashes(index: number): Hashes {
+    const hashes = this.#hashes[index];
+    if (hashes && !hashes.shared) return hashes;
+    const own = copyOf(hashes);
+    this.#hashes[index] = own;
+    return own;
   }
 
   #copyChunk(index: number): Chunk {
@@ -365,6 +429,11 @@ export class Pages {
   }
 }
 
-function copyOf(hashes: Int32Array | null): Int32Array {
-  return hashes?.slice() ?? new Int32Array(CHUNK_PAGES * 4);
+function copyOf(hashes: Hashes | null): Hashes {
+  const words = hashes?.words.slice() ?? new Int32Array(CHUNK_PAGES * 4);
+  return { words, incomplete: hashes?.incomplete ?? false, shared: false };
+}
+
+function isKnown(hashes: Int32Array, at: number): boolean {
+  return (hashes[at] | hashes[at + 1] | hashes[at + 2] | hashes[at + 3]) !== 0;
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
-import { Digester } from '../../src/vmm/digest.ts';
+import { DIGESTER_BYTES, Digester } from '../../src/vmm/digest.ts';
 import { MEMORY_BYTES, PAGE_BYTES } from '../../src/vmm/layout.ts';
 import { type OutsideChange, type PageSnapshot, Pages } from '../../src/vmm/pages.ts';
 
@@ -79,7 +79,7 @@ test('the digest follows from the content, not from how it came about', () => {
   const sumOf = (act: (pages: Pages) => void) => {
     const pages = freshPages();
     act(pages);
-    return hex(pages.snapshot().snapshot.sum);
+    return hex(pages.digest());
   };
   const plain = sumOf((pages) => {
     fill(pages, 5, 1);
@@ -103,13 +103,12 @@ test('the digest follows from the content, not from how it came about', () => {
   assert.notEqual(plain, swapped, 'where a content lies matters');
 });
 
+const digester = new Digester(new WebAssembly.Memory({ initial: Math.ceil(DIGESTER_BYTES / 65536) }));
+
 /** Contents outside are bytes that fill a page: their hashes, and a count of those that were fetched. */
 function outside(pages: Pages) {
-  const filled = freshPages();
-  for (let byte = 0; byte < 256; byte++) fill(filled, byte, byte);
-  const { snapshot } = filled.snapshot();
   const hashes = new Int32Array(4 * 257);
-  for (let byte = 0; byte < 256; byte++) filled.copyHash(snapshot, byte, hashes, 4 * byte);
+  for (let byte = 0; byte < 256; byte++) digester.hashOf(new Uint8Array(PAGE_BYTES).fill(byte), hashes, 4 * byte);
   const fetched: number[] = [];
   pages.outside = (content, target) => {
     fetched.push(content);
@@ -137,8 +136,8 @@ test('what lies outside is fetched when somebody looks, once, and counts from th
     [RAM_PAGES, 8],
   ])
     fill(plain, page, byte);
-  const sum = hex(plain.snapshot().snapshot.sum);
-  assert.equal(hex(pages.snapshot().snapshot.sum), sum);
+  const sum = hex(plain.digest());
+  assert.equal(hex(pages.digest()), sum);
   assert.deepEqual([firstByte(pages, RAM_PAGES), pages.word(700, 8), pages.number(5, 0, 2)], [8, 0x05050505, 0x0606n]);
   // The one before has that page of the disk, too.
   pages.restore(one);
@@ -149,7 +148,7 @@ test('what lies outside is fetched when somebody looks, once, and counts from th
   pages.write(700)[0] = 1;
   assert.equal(pages.read(700)![1], 9, 'a part of a page that was not there yet is written');
   pages.restore(two);
-  assert.equal(hex(pages.snapshot().snapshot.sum), sum);
+  assert.equal(hex(pages.digest()), sum);
   pages.fetchAll();
   assert.equal(pages.pool.slots, 6, 'four pages of one, and two that the other has');
 });
@@ -170,16 +169,67 @@ test('a content that is not what its hash says is refused, and may be right the 
   assert.equal(firstByte(pages, 6), 42);
 });
 
-test('random writes, snapshots and restores agree with a model', () => {
+/** The digest of memory that follows from what a model has, all of it hashed anew. */
+function digestOf(model: Model): string {
+  const hash = new Int32Array(4);
+  digester.begin(new Uint8Array(16));
+  for (const [page, byte] of model) {
+    digester.hashOf(new Uint8Array(PAGE_BYTES).fill(byte), hash, 0);
+    digester.add(page, hash, 0);
+  }
+  return hex(digester.sum());
+}
+
+test('random writes, snapshots, digests and restores agree with a model', () => {
   for (const seed of [1, 2, 3, 4]) {
     const random = new Random(seed);
     const pages = freshPages();
     let live: Model = new Map();
-    const kept: { snapshot: PageSnapshot; model: Model; sum: string }[] = [];
+    let written = new Set<number>();
+    const expectChanges = (changed: Uint32Array, where: string) => {
+      assert.deepEqual(
+        [...changed],
+        [...written].sort((a, b) => a - b),
+        `seed ${seed}, ${where}: what has changed`,
+      );
+      written = new Set();
+    };
+    const kept: { snapshot: PageSnapshot; model: Model }[] = [];
     const { holds } = outside(pages);
-    for (let step = 0; step < 300; step++) {
-      const act = random.below(11);
-      if (act === 10) {
+    for (let step = 0; step < 500; step++) {
+      const where = `step ${step}`;
+      const act = random.below(13);
+      if (act < 6) {
+        for (let i = random.below(40); i >= 0; i--) {
+          const page = random.below(COUNT);
+          const byte = random.below(4);
+          if (random.below(8) > 0) {
+            fill(pages, page, byte);
+            live.set(page, byte);
+            written.add(page);
+          } else if (live.delete(page)) {
+            pages.drop(page);
+            written.add(page);
+          }
+        }
+      } else if (act < 8) {
+        const { snapshot, changed } = pages.snapshot();
+        expectChanges(changed, where);
+        kept.push({ snapshot, model: new Map(live) });
+      } else if (act === 8 && kept.length > 0) {
+        const { snapshot, model } = random.pick(kept);
+        pages.restore(snapshot);
+        live = new Map(model);
+        written = new Set();
+        const { snapshot: again, changed } = pages.snapshot();
+        expectChanges(changed, `${where}, restored`);
+        pages.release(again);
+      } else if (act === 9 && kept.length > 0) {
+        const [gone] = kept.splice(random.below(kept.length), 1);
+        pages.release(gone.snapshot);
+      } else if (act === 10) {
+        expectChanges(pages.changes(), where);
+      } else if (act === 11) {
         const base = kept.length > 0 && random.below(3) > 0 ? random.pick(kept) : null;
         const model: Model = new Map(base?.model);
         const changes = new Map<number, number | null>();
@@ -191,35 +241,17 @@ test('random writes, snapshots and restores agree with a model', () => {
           else model.set(page, byte);
         }
         const all = [...changes].map(([page, byte]) => holds(page, byte));
-        const snapshot = pages.derive(base?.snapshot ?? null, all);
-        kept.push({ snapshot, model, sum: hex(snapshot.sum) });
-      } else if (act < 6) {
-        for (let i = random.below(40); i >= 0; i--) {
-          const page = random.below(COUNT);
-          const byte = random.below(4);
-          fill(pages, page, byte);
-          live.set(page, byte);
-        }
-      } else if (act < 8) {
-        const { snapshot } = pages.snapshot();
-        kept.push({ snapshot, model: new Map(live), sum: hex(snapshot.sum) });
-      } else if (act < 9 && kept.length > 0) {
-        const { snapshot, model, sum } = random.pick(kept);
-        pages.restore(snapshot);
-        live = new Map(model);
-        const { snapshot: again, changed } = pages.snapshot();
-        assert.equal(hex(again.sum), sum, `seed ${seed}, step ${step}: what was restored has the same digest`);
-        assert.deepEqual([...changed], [], 'and nothing in it is new');
-        pages.release(again);
-      } else if (kept.length > 0) {
-        const [gone] = kept.splice(random.below(kept.length), 1);
-        pages.release(gone.snapshot);
+        kept.push({ snapshot: pages.derive(base?.snapshot ?? null, all), model });
+      } else {
+        assert.equal(hex(pages.digest()), digestOf(live), `seed ${seed}, ${where}: digest`);
+        written = new Set();
       }
-      if (step % 50 === 0) same(pages, live, `seed ${seed}, step ${step}`);
+      if (step % 50 === 0) same(pages, live, `seed ${seed}, ${where}`);
     }
     for (const { snapshot, model } of kept) {
       pages.restore(snapshot);
       same(pages, model, `seed ${seed}, at the end`);
+      assert.equal(hex(pages.digest()), digestOf(model), `seed ${seed}, at the end: digest`);
     }
   }
 });

@@ -404,7 +404,7 @@ function digests(machine: VirtMachine, sliceSteps: number | undefined, positions
       machine.skipIdle(result.untilNs);
     }
     assert.equal(machine.position, position);
-    return Buffer.from(machine.snapshot().snapshot.digest).toString('hex');
+    return Buffer.from(machine.digest()).toString('hex');
   });
 }
 

@@ -9,6 +9,7 @@ import { TraceReader } from '../../src/trace/reader.ts';
 import type { Mark, TraceEnd, TraceHeader } from '../../src/trace/schema.ts';
 import { type TraceRecord, TraceStore } from '../../src/trace/store.ts';
 import type { CheckpointSource } from '../../src/trace/writer.ts';
+import { DIGESTER_BYTES, Digester } from '../../src/vmm/digest.ts';
 import type { Input } from '../../src/vmm/inputs.ts';
 
 export const HEADER: TraceHeader = {
@@ -68,12 +69,16 @@ function input(random: Random): Input {
   }
 }
 
+const digester = new Digester(new WebAssembly.Memory({ initial: Math.ceil(DIGESTER_BYTES / 65536) }));
+
 /** Page contents that repeat (so that they are found again), with zero pages among them. */
 function page(random: Random): { hash: Uint8Array; content: Uint8Array } {
   const kind = random.below(40);
   const content = new Uint8Array(4096);
   if (kind > 0) for (let i = 0; i < 400; i++) content[i * 7] = (kind * i) >> 2;
-  return { hash: new Uint8Array(16).fill(kind + 1), content };
+  const hash = new Int32Array(4);
+  digester.hashOf(content, hash, 0);
+  return { hash: new Uint8Array(hash.buffer), content };
 }
 
 /** A checkpoint with all contents of its pages. */
@@ -210,18 +215,43 @@ export class MemoryFile implements TraceFile {
   }
 }
 
+/** Present and absent pages in one list, as a checkpoint has them. */
+function rowsOf({ pages, hashes, contents, absent }: SampleCheckpoint) {
+  const present = Array.from(pages, (page, i) => ({
+    page,
+    hash: hashes.subarray(i * 16, i * 16 + 16),
+    content: contents.subarray(i * 4096, i * 4096 + 4096) as Uint8Array | null,
+  }));
+  const gone = Array.from(absent, (page) => ({ page, hash: new Uint8Array(16), content: null }));
+  return [...present, ...gone].sort((a, b) => a.page - b.page);
+}
+
 /** The checkpoint as a recorder hands it over. */
-export function sourceOf({ contents, absent, ...checkpoint }: SampleCheckpoint): CheckpointSource {
-  const hash = (row: number) => checkpoint.hashes.subarray(row * 16, row * 16 + 16);
-  const present = Array.from(checkpoint.pages, (page, row) => ({ page, row, hash: hash(row) }));
-  const gone = Array.from(absent, (page) => ({ page, row: -1, hash: new Uint8Array(16) }));
-  const rows = [...present, ...gone].sort((a, b) => a.page - b.page);
-  return {
-    ...checkpoint,
-    pages: Uint32Array.from(rows, ({ page }) => page),
-    hashes: new Uint8Array(Buffer.concat(rows.map((row) => row.hash))),
-    content: (i) => contents.subarray(rows[i].row * 4096, rows[i].row * 4096 + 4096),
-  };
+export function sourceOf(checkpoint: SampleCheckpoint): CheckpointSource {
+  const { position, timeNs, state } = checkpoint;
+  const rows = rowsOf(checkpoint);
+  const pages = Uint32Array.from(rows, ({ page }) => page);
+  return { position, timeNs, state, pages, content: (row) => rows[row].content };
+}
+
+/** The checkpoint as another trace has it, with contents by row. */
+export function knownOf(checkpoint: SampleCheckpoint) {
+  const { position, timeNs, state, digest } = checkpoint;
+  const rows = rowsOf(checkpoint);
+  const pages = Uint32Array.from(rows, ({ page }) => page);
+  const hashes = new Uint8Array(Buffer.concat(rows.map(({ hash }) => hash)));
+  return { position, timeNs, state, digest, pages, hashes, content: (row: number) => rows[row].content! };
+}
+
+/** The digest of a machine with such pages and such a state. */
+export function digestOf(memory: ReadonlyMap<number, Uint8Array>, state: Uint8Array): Uint8Array {
+  const hash = new Int32Array(4);
+  digester.begin(new Uint8Array(16));
+  for (const [page, content] of memory) {
+    digester.hashOf(content, hash, 0);
+    digester.add(page, hash, 0);
+  }
+  return digester.finish(digester.sum(), state);
 }
 
 export function writeSample(
@@ -235,9 +265,10 @@ export function writeSample(
       store.add(record);
       continue;
     }
-    const { content, ...checkpoint } = sourceOf(record.checkpoint);
+    const { content, ...checkpoint } = knownOf(record.checkpoint);
     const { position, hashes } = checkpoint;
-    const refs = numbers.number(hashes, content, (contents) => store.add({ kind: 'contents', position, contents }));
+    const fresh = (contents: Uint8Array) => store.add({ kind: 'contents', position, contents });
+    const refs = numbers.number(hashes, content, fresh);
     store.add({ kind: 'checkpoint', checkpoint: { ...checkpoint, refs } });
   }
   const end = store.close(sample.end);

@@ -6,11 +6,22 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../../src/base/assert.ts';
+import { ContentNumbers } from '../../src/trace/content-table.ts';
 import { JOURNAL_KINDS } from '../../src/trace/journal.ts';
 import { TraceReader } from '../../src/trace/reader.ts';
 import { repair } from '../../src/trace/repair.ts';
 import { TraceWriter } from '../../src/trace/writer.ts';
-import { expectedPages, HEADER, makeSample, readAll, type SampleRecord, sourceOf, writeSample } from './sample.ts';
+import {
+  digestOf,
+  expectedPages,
+  HEADER,
+  knownOf,
+  makeSample,
+  readAll,
+  type SampleRecord,
+  sourceOf,
+  writeSample,
+} from './sample.ts';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'chronovisor-trace-'));
 after(() => fs.rmSync(folder, { recursive: true }));
@@ -181,4 +192,38 @@ test('an event costs the recording thread next to nothing', async (t) => {
     `${ns.toFixed(0)} ns an event; ${(closed.bytes / count).toFixed(2)} bytes for an entry and a byte of console`,
   );
   assert.ok(ns < 10_000, `${ns} ns`);
+});
+
+test('hashes, numbers and digests that the thread makes are those of the contents', async () => {
+  const sample = makeSample(77, 40);
+  const name = file('made.trace');
+  const writer = new TraceWriter(name, HEADER);
+  // As a branch does: the first ones are known already, and those that are made follow them.
+  const renumbered = new ContentNumbers();
+  for (const [i, checkpoint] of sample.checkpoints.entries()) {
+    if (i >= 5) writer.checkpoint(sourceOf(checkpoint));
+    else {
+      const { pages, hashes, content, ...rest } = knownOf(checkpoint);
+      writer.copyCheckpoint({ ...rest, pages, hashes }, (fresh) => renumbered.number(hashes, content, fresh));
+    }
+  }
+  const { position, timeNs } = sample.checkpoints.at(-1)!;
+  await writer.close({ position, timeNs, reason: 'until' });
+  const reader = TraceReader.open(name);
+  const memory = new Map<number, Uint8Array>();
+  for (const [i, { pages, contents, absent, state, digest }] of sample.checkpoints.entries()) {
+    for (const page of absent) memory.delete(page);
+    for (const [row, page] of pages.entries()) memory.set(page, contents.subarray(row * 4096, row * 4096 + 4096));
+    assert.deepEqual(reader.checkpoints[i].digest, i < 5 ? digest : digestOf(memory, state), `checkpoint ${i}`);
+  }
+  const different = new Set(
+    [...sample.checkpoints].flatMap(({ pages, contents }) =>
+      Array.from(pages, (_, row) => Buffer.from(contents.subarray(row * 4096, row * 4096 + 4096)).toString('latin1')),
+    ),
+  );
+  different.delete('\0'.repeat(4096));
+  assert.equal(reader.statistics().contents, different.size, 'each content is stored once');
+  const all = readAll(reader);
+  for (const [i, c] of sample.checkpoints.entries()) assert.deepEqual(all.checkpoints[i].pages, expectedPages(c));
+  reader.close();
 });

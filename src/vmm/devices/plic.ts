@@ -103,7 +103,7 @@ export class Plic implements Device {
   /** The harts keep the levels of their lines: restoring drives nothing. */
   sync(s: StateIO): void {
     const words = (name: string, into: Uint8Array | Uint32Array) => {
-      const saved = s.nums(name, [...into]);
+      const saved = s.nums(name, into);
       assert(saved.length === into.length, `${name} has ${into.length} entries, not ${saved.length}`);
       into.set(saved);
     };
@@ -113,7 +113,7 @@ export class Plic implements Device {
     words('claimed', this.#claimed);
     for (const context of this.#contexts) {
       s.part(`hart${context.hart}${context.mode}`, (part) => {
-        const saved = part.nums('enabled', [...context.enabled]);
+        const saved = part.nums('enabled', context.enabled);
         assert(saved.length === WORDS, `enabled has ${WORDS} entries, not ${saved.length}`);
         context.enabled.set(saved);
         context.threshold = part.u8('threshold', context.threshold);

@@ -51,6 +51,9 @@ const STATE_64 = [
   'traps',
 ] as const;
 const STATE_32 = ['privilege', 'fflags', 'frm', 'waiting', 'stopped'] as const;
+/** Names that are put together here, once: a checkpoint needs them many times a second. */
+const X_NAMES = Array.from({ length: 32 }, (_, n) => `x${n}`);
+const F_NAMES = Array.from({ length: 32 }, (_, n) => `f${n}`);
 type Field = keyof typeof H;
 
 const NANOSECONDS_PER_TICK = 100;
@@ -422,6 +425,7 @@ export class RiscvCpu implements Processor {
     this.dropHostAddresses();
   }
 
+  /** Host addresses are those of another state afterwards, if it is read: drop them. */
   sync(s: StateIO): void {
     for (let hart = 0; hart < this.harts; hart++) s.part(`hart${hart}`, (part) => this.#syncHart(part, hart));
     this.#view.setBigUint64(G.timeOffset, s.u64('time-offset', this.#view.getBigUint64(G.timeOffset, true)), true);
@@ -444,22 +448,21 @@ export class RiscvCpu implements Processor {
 
   #syncHart(s: StateIO, hart: number): void {
     const base = this.base(hart);
-    for (let n = 1; n < 32; n++) this.setX(hart, n, s.u64(`x${n}`, this.x(hart, n)));
-    for (let n = 0; n < 32; n++) {
-      this.#view.setBigUint64(base + H.f + 8 * n, s.u64(`f${n}`, this.f(hart, n)), true);
-    }
-    for (const field of STATE_64) this.set(hart, field, s.u64(field, this.get(hart, field)));
+    const word = (name: string, offset: number) => s.u64At(name, this.#view, base + offset);
+    for (let n = 1; n < 32; n++) word(X_NAMES[n], H.x + 8 * n);
+    for (let n = 0; n < 32; n++) word(F_NAMES[n], H.f + 8 * n);
+    for (const field of STATE_64) word(field, H[field]);
     for (const field of STATE_32) this.set32(hart, field, s.u32(field, this.get32(hart, field)));
     const block = (name: string, offset: number, length: number) => {
-      const bytes = s.bytes(name, this.#bytes.slice(base + offset, base + offset + length));
+      const present = this.#bytes.subarray(base + offset, base + offset + length);
+      const bytes = s.bytes(name, present);
       assert(bytes.length === length, `${name} has ${length} bytes`);
-      this.#bytes.set(bytes, base + offset);
+      if (bytes !== present) present.set(bytes);
     };
     block('pmpcfg', H.pmpcfg, 16);
     block('pmpaddr', H.pmpaddr, 16 * 8);
     block('dtlb', H.dtlb, DTLB_ENTRIES * TLB_ENTRY_BYTES);
     block('itlb', H.itlb, ITLB_ENTRIES * TLB_ENTRY_BYTES);
-    this.#flushFast(base);
     this.#modeChanged(base);
   }
 
