@@ -1,5 +1,12 @@
 import * as net from 'node:net';
 
+/** The stub has gone, mostly because its program has ended. */
+export class StubClosed extends Error {
+  constructor() {
+    super('the gdb stub closed the connection');
+  }
+}
+
 /** The asking side of gdb's remote protocol. Requests may be sent without waiting: answers come in the same order. */
 export class GdbClient {
   readonly #socket: net.Socket;
@@ -11,7 +18,7 @@ export class GdbClient {
     this.#socket = socket;
     socket.setEncoding('latin1');
     socket.on('data', (text: string) => this.#receive(text));
-    socket.on('close', () => this.#fail(new Error('the gdb stub closed the connection')));
+    socket.on('close', () => this.#fail(new StubClosed()));
     // The close that follows tells those who wait.
     socket.on('error', () => {});
   }
