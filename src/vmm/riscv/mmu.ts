@@ -49,6 +49,11 @@ export interface MmuFns {
    * condition is written only, and only if the hart's reservation holds.
    */
   readonly atomicSlow: Func;
+  /**
+   * (hart, address, length, need) -> whether accesses to the range, of which the first is sure to come, may go on by its fast entry: loads
+   * where bit 0 of `need` is set, stores where bit 1 is. Changes nothing that a guest can see: where a walk, a fault or a device is due it says no.
+   */
+  readonly refill: Func;
   /** (hart, address) -> physical address, for one that a load or store has just translated. */
   readonly physicalOf: Func;
   /** (hart, pc) -> address of the decoded page; 0 with an exception pending. */
@@ -97,32 +102,38 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     const end = f.let(pa.add(size.extU()));
     f.set(index, 0);
     f.set(register, 0n);
-    f.loop((again) => {
-      f.set(config, load('u8', hart.add(index), H.pmpcfg));
-      f.set(low, register.shl(2n));
-      f.set(register, load('i64', hart.add(index.shl(3)), H.pmpaddr));
-      f.if(config.and(0x18).ne(0), () => {
-        f.set(high, register.shl(2n));
-        f.if(config.and(0x18).eq(0x10), () => {
-          f.set(low, register.shl(2n));
-          f.set(high, low.add(4n));
+    // Behind the last entry that is in use there is nothing to see.
+    const [first, second] = [f.let(load('i64', hart, H.pmpcfg)), f.let(load('i64', hart, H.pmpcfg + 8))];
+    const bytes = (configs: Expr) => i32(8).sub(configs.clz().wrap().shrU(3));
+    const used = f.let(second.eqz().select(bytes(first), bytes(second).add(8)));
+    f.if(used, () =>
+      f.loop((again) => {
+        f.set(config, load('u8', hart.add(index), H.pmpcfg));
+        f.set(low, register.shl(2n));
+        f.set(register, load('i64', hart.add(index.shl(3)), H.pmpaddr));
+        f.if(config.and(0x18).ne(0), () => {
+          f.set(high, register.shl(2n));
+          f.if(config.and(0x18).eq(0x10), () => {
+            f.set(low, register.shl(2n));
+            f.set(high, low.add(4n));
+          });
+          f.if(config.and(0x18).eq(0x18), () => {
+            // NAPOT: trailing ones give the size, 2^(ones + 3) bytes.
+            const ones = f.let(register.not().ctz());
+            const mask = f.let(i64(-1).shl(ones.add(1n)));
+            f.set(low, ones.geU(61n).select(i64(0), register.and(mask).shl(2n)));
+            f.set(high, ones.geU(58n).select(i64(-1), low.add(i64(8).shl(ones))));
+          });
+          f.if(end.gtU(low).and(pa.ltU(high)), () => {
+            f.if(pa.ltU(low).or(end.gtU(high)), () => f.return(0));
+            f.if(privilege.eq(PRIV.M).and(config.and(0x80).eqz()), () => f.return(7));
+            f.return(config.and(7));
+          });
         });
-        f.if(config.and(0x18).eq(0x18), () => {
-          // NAPOT: trailing ones give the size, 2^(ones + 3) bytes.
-          const ones = f.let(register.not().ctz());
-          const mask = f.let(i64(-1).shl(ones.add(1n)));
-          f.set(low, ones.geU(61n).select(i64(0), register.and(mask).shl(2n)));
-          f.set(high, ones.geU(58n).select(i64(-1), low.add(i64(8).shl(ones))));
-        });
-        f.if(end.gtU(low).and(pa.ltU(high)), () => {
-          f.if(pa.ltU(low).or(end.gtU(high)), () => f.return(0));
-          f.if(privilege.eq(PRIV.M).and(config.and(0x80).eqz()), () => f.return(7));
-          f.return(config.and(7));
-        });
-      });
-      f.set(index, index.add(1));
-      f.brIf(again, index.ltU(16));
-    });
+        f.set(index, index.add(1));
+        f.brIf(again, index.ltU(used));
+      }),
+    );
     f.return(privilege.eq(PRIV.M).select(i32(7), 0));
   });
 
@@ -342,6 +353,33 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     f.store('i32', entry, 16, hostPage.call(page).sub(base.wrap()));
   });
 
+  const crosses = (va: Expr, size: Value) => va.wrap().and(4095).add(size).gtU(4096);
+
+  /** Tells whether a fast entry lets pass what is needed, of ACCESS as bits. */
+  const passes = (hart: Expr, va: Expr, need: Expr) => {
+    const entry = load('i32', hart, H.fastTlb).add(slot(va, DTLB_ENTRIES).mul(FAST_ENTRY_BYTES));
+    const misses = (bit: number, tag: number) =>
+      need
+        .and(bit)
+        .ne(0)
+        .and(load('i64', entry, tag).ne(va.and(PAGE_MASK)));
+    return misses(1, 0).or(misses(2, 8)).eqz();
+  };
+
+  const refill = m.define('refill', ['i32', 'i64', 'i32', 'i32'], 'i32', (f, hart, va, length, need) => {
+    f.if(crosses(va, length), () => f.return(0));
+    f.if(load('i32', i32(0), G.probeRanges), () => f.return(0));
+    const pa = f.let(va);
+    f.if(isBare(hart, f.let(dataPrivilege.call(hart))).eqz(), () => {
+      const entry = f.let(hart.add(slot(va, DTLB_ENTRIES).mul(TLB_ENTRY_BYTES)));
+      f.if(load('i64', entry, H.dtlb).ne(tag(va)), () => f.return(0));
+      f.set(pa, physical(load('i64', entry, H.dtlb + 8), va));
+    });
+    f.if(isRam(pa).eqz(), () => f.return(0));
+    f.do(fillFast, hart, va, pa);
+    f.return(passes(hart, va, need));
+  });
+
   const readHost = (f: Fn, size: Expr, address: Expr) => {
     f.if(size.eq(1), () => f.return(load('u8x64', address)));
     f.if(size.eq(2), () => f.return(load('u16x64', address)));
@@ -388,8 +426,6 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     const done = isRam(pa).or(load('i32', hart, H.trapPending).eqz());
     f.if(load('i32', i32(0), G.probeRanges), () => f.if(done, () => watch.accessed(f, va, pa, size, kind)));
   };
-
-  const crosses = (va: Expr, size: Value) => va.wrap().and(4095).add(size).gtU(4096);
 
   const loadSlow = m.define('loadSlow', ['i32', 'i64', 'i32'], 'i64', (f, hart, va, size) => {
     const value = f.local('i64');
@@ -570,6 +606,7 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     loadSlow,
     storeSlow,
     atomicSlow,
+    refill,
     physicalOf,
     enterPage,
     decodedOf,
