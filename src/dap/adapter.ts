@@ -309,7 +309,10 @@ export class Adapter {
     this.#debuggee = debuggee;
     debuggee.whenSymbolsChange = () => this.#resetBreakpoints(debuggee, debuggee);
     this.#launched = args;
-    if (before) await this.#resetBreakpoints(debuggee, before);
+    if (before) {
+      debuggee.showAs(before);
+      await this.#resetBreakpoints(debuggee, before);
+    }
     await debuggee.settle();
     this.#tell('output', { category: 'console', output: `recording to ${debuggee.recorded?.path}\n` });
   }
@@ -331,6 +334,7 @@ export class Adapter {
       const debuggee = await before.branch(this.#host, at, args, this.#tell);
       this.#debuggee = debuggee;
       debuggee.whenSymbolsChange = () => this.#resetBreakpoints(debuggee, debuggee);
+      debuggee.showAs(before);
       await this.#resetBreakpoints(debuggee, before);
       await before.recorded?.finish();
       await before.close();

@@ -96,6 +96,12 @@ export class Debuggee {
     return new Debuggee(live.recorded.session, this.symbols, this.sources, this.linux, live);
   }
 
+  /** Shows things as a person wanted them in what was debugged before. */
+  showAs(before: Debuggee): void {
+    this.variables.hexadecimal = before.variables.hexadecimal;
+    if (this.linux && before.linux) this.linux.tasksShown = before.linux.tasksShown;
+  }
+
   /** The machine stands still from now on, and can be looked at. */
   async settle(): Promise<Moment> {
     this.#feed?.flush();

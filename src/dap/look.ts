@@ -66,7 +66,6 @@ export async function stackTrace(debuggee: Debuggee, hart: number, start: number
       ...place,
       instructionPointerReference: hex(machine.pc),
       ...(module ? { moduleId: module.number } : {}),
-      ...(frame.code ? {} : { presentationHint: 'subtle' as const }),
     });
   }
   // One more than is known to be there makes the client ask for more.

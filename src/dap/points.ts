@@ -128,9 +128,17 @@ export function dataPoints(all: readonly Arguments[]): Wanted[] {
   });
 }
 
-const CAUSE_PREFIX = 'trap ';
+/** Kinds of traps, few enough that an editor's list of breakpoints has room for others beside them. */
+const TRAPS: readonly { readonly filter: string; readonly label: string; readonly causes: readonly number[] }[] = [
+  { filter: 'page-fault', label: 'Page fault', causes: [12, 13, 15] },
+  { filter: 'access', label: 'Access fault or misaligned address', causes: [0, 1, 4, 5, 6, 7] },
+  { filter: 'instruction', label: 'Illegal instruction or breakpoint', causes: [2, 3] },
+  { filter: 'ecall', label: 'Environment call', causes: [8, 9, 11] },
+];
+/** A single cause goes by its number; it is not offered. */
+const SINGLE_CAUSE = /^trap (\d{1,2})$/;
 
-/** What a client offers a person to stop at: the guest's own panic, and every kind of trap. */
+/** What a client offers a person to stop at: the guest's own panic, traps and interrupts. */
 export const EXCEPTION_FILTERS: DebugProtocol.ExceptionBreakpointsFilter[] = [
   {
     filter: 'panic',
@@ -138,15 +146,23 @@ export const EXCEPTION_FILTERS: DebugProtocol.ExceptionBreakpointsFilter[] = [
     description: 'The guest says on its console that it has failed: a panic, an oops, a BUG',
     default: true,
   },
-  ...Object.entries(EXCEPTIONS).map(([cause, name]) => ({
-    filter: `${CAUSE_PREFIX}${cause}`,
-    label: `Trap: ${name}`,
-    description: `A hart takes a trap with cause ${cause}`,
+  ...TRAPS.map(({ filter, label, causes }) => ({
+    filter,
+    label,
+    description: `A hart takes a trap: ${causes.map((cause) => `${EXCEPTIONS[cause]} (${cause})`).join(', ')}`,
     supportsCondition: true,
-    conditionDescription: 'an expression such as $stval == 0',
+    conditionDescription: `an expression such as $scause == ${causes[0]} or $stval == 0`,
   })),
   { filter: 'interrupt', label: 'Interrupt', description: 'A hart takes an interrupt', supportsCondition: true },
 ];
+
+/** What a filter stops at; null if there is no such filter. */
+function exceptionStop(filter: string): StopSpec | null {
+  if (filter === 'panic' || filter === 'interrupt') return { kind: filter };
+  const single = SINGLE_CAUSE.exec(filter);
+  const causes = single ? [Number(single[1])] : TRAPS.find((kind) => kind.filter === filter)?.causes;
+  return causes?.every((cause) => cause in EXCEPTIONS) ? { kind: 'trap', causes: [...causes] } : null;
+}
 
 export function exceptionPoints(filters: readonly string[], options: readonly Arguments[]): Wanted[] {
   const chosen = [
@@ -154,13 +170,8 @@ export function exceptionPoints(filters: readonly string[], options: readonly Ar
     ...options.map((args) => ({ filter: args.text('filterId'), rest: when(args) })),
   ];
   return chosen.map(({ filter, rest }) => {
-    if (!EXCEPTION_FILTERS.some((known) => known.filter === filter)) {
-      return { reason: 'exception', stops: [], problem: `there is no exception '${filter}'`, ...rest };
-    }
-    const stop: StopSpec =
-      filter === 'panic' || filter === 'interrupt'
-        ? { kind: filter }
-        : { kind: 'trap', causes: [Number(filter.slice(CAUSE_PREFIX.length))] };
+    const stop = exceptionStop(filter);
+    if (!stop) return { reason: 'exception', stops: [], problem: `there is no exception '${filter}'`, ...rest };
     return { reason: 'exception', stops: [stop], ...rest };
   });
 }

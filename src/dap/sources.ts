@@ -100,7 +100,7 @@ export class Sources {
     const { name, addresses } = this.#listings[number - 1];
     const line = addresses.findLastIndex((at) => at !== null && at <= address) + 1;
     const origin = location ? `${location.path} is not there` : 'no debug information';
-    return { source: { name, sourceReference: number, origin, presentationHint: 'deemphasize' }, line, column: 0 };
+    return { source: { name, sourceReference: number, origin }, line, column: 0 };
   }
 
   /** The number of a function's listing, from 1; null where there is no symbol. */

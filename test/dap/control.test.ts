@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
+import { EXCEPTION_FILTERS } from '../../src/dap/points.ts';
+import { EXCEPTIONS } from '../../src/debugger/causes.ts';
 import { Client } from './client.ts';
 
 /** A condition that is never true and that the engine cannot look at keeps a run busy: the adapter looks at each of thousands of hits. */
@@ -121,4 +123,17 @@ test('breakpoints that do not count leave steps as they are', async (t) => {
       `seed ${seed}, step ${n}: ${command} by ${granularity} of thread ${threadId} at ${from}`,
     );
   }
+});
+
+test('each trap cause belongs to one kind that is offered, and goes by its number, too', async (t) => {
+  const offered = EXCEPTION_FILTERS.flatMap(({ description = '' }) => [...description.matchAll(/\((\d+)\)/g)]);
+  const causes = offered.map(([, cause]) => Number(cause)).sort((a, b) => a - b);
+  assert.deepEqual(causes, Object.keys(EXCEPTIONS).map(Number));
+  const client = await Client.open(t, { stopAt: 'start' });
+  const filters = [...EXCEPTION_FILTERS.map(({ filter }) => filter), ...causes.map((cause) => `trap ${cause}`)];
+  const { breakpoints } = await client.ask('setExceptionBreakpoints', { filters: [...filters, 'trap 10', 'trap x'] });
+  assert.deepEqual(
+    breakpoints.map(({ verified }: { verified: boolean }) => verified),
+    [...filters.map(() => true), false, false],
+  );
 });

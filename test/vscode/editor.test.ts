@@ -1,13 +1,12 @@
 /** A real VS Code with the extension: from F5 to the write that did the damage, and through the views. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { test } from 'node:test';
+import { join } from 'node:path';
 import { TraceReader } from '../../src/trace/index.ts';
 import { CHECKOUT, MAIN } from '../cli/small.ts';
-import { Editor, missing } from './editor.ts';
+import { editorTest, number } from './steps.ts';
 
 /** The guest's folder as a person has it. */
 function guest(): string {
@@ -29,41 +28,6 @@ function lineOf(folder: string, file: string, text: string): number {
   const at = lines.findIndex((line) => line.includes(text));
   assert.ok(at >= 0, `${file} has '${text}'`);
   return at + 1;
-}
-
-/** A test with an editor, and its steps: each begins where the one before has led to, so that nothing follows a failure. */
-function editorTest(name: string, folder: () => string, body: (session: Session) => Promise<void>): void {
-  test(name, async (t) => {
-    const lacking = missing();
-    if (lacking !== null) {
-      if (process.env.CHRONOVISOR_NO_SKIP === '1') throw new Error(`${lacking} is not there`);
-      return t.skip(`${lacking} is not there`);
-    }
-    const made = folder();
-    t.after(() => rmSync(dirname(made), { recursive: true, force: true }));
-    const editor = await Editor.open(made);
-    t.after(() => editor.close());
-    const step: Session['step'] = async (title, work) => {
-      let failure: unknown = null;
-      await t.test(title, async () => {
-        try {
-          await work();
-        } catch (error) {
-          await editor.picture('failed');
-          failure = error;
-          throw error;
-        }
-      });
-      if (failure) throw failure;
-    };
-    await body({ editor, folder: made, step });
-  });
-}
-
-interface Session {
-  readonly editor: Editor;
-  readonly folder: string;
-  readonly step: (title: string, work: () => Promise<void>) => Promise<void>;
 }
 
 editorTest(
@@ -277,5 +241,3 @@ editorTest('a kernel is recorded and debugged while it lives', guest, async ({ e
     await editor.position(/live/, true);
   });
 });
-
-const number = (text: string | null) => Number((text ?? '').replaceAll(',', ''));

@@ -245,6 +245,45 @@ export class Editor {
     await this.at(`${name}:${line}`);
   }
 
+  /** Sets a breakpoint on a function, in the list of breakpoints. */
+  async functionBreakpoint(name: string): Promise<void> {
+    await this.command('Add Function Breakpoint');
+    const input = this.page.locator('.debug-breakpoints .monaco-inputbox input');
+    await input.fill(name);
+    await input.press('Enter');
+    await input.waitFor({ state: 'hidden' });
+    await this.page.locator('.debug-breakpoints .breakpoint').filter({ hasText: name }).first().waitFor();
+  }
+
+  /** What the debug console answers. Its rows are there only as far as they can be seen: the last one always can. */
+  async say(text: string): Promise<string> {
+    await this.command('Debug Console: Focus on Debug Console View');
+    const last = this.page.locator('.repl .monaco-list-row[data-last-element="true"]');
+    const index = async () => ((await last.count()) === 0 ? -1 : Number(await last.getAttribute('data-index')));
+    const before = await index();
+    await this.page.locator('.repl-input-wrapper .monaco-editor.focused').waitFor();
+    await this.page.keyboard.type(text);
+    await this.page.keyboard.press('Enter');
+    const until = performance.now() + STEP_MS;
+    // What was said is a row of its own.
+    while ((await index()) < before + 2) {
+      if (performance.now() > until) throw new Error(`the debug console does not answer '${text}'`);
+      await this.page.waitForTimeout(50);
+    }
+    return (await last.textContent()) ?? '';
+  }
+
+  /** Types at the guest's console when it has said something. */
+  async typeToGuest(said: RegExp, text: string, timeout?: number): Promise<void> {
+    await this.command('Chronovisor: Focus on Console View');
+    const console = await this.frame('Console');
+    const line = console.locator('.line').filter({ hasText: said }).last();
+    await line.waitFor(timeout === undefined ? {} : { timeout });
+    const input = console.locator('form input');
+    await input.fill(text);
+    await input.press('Enter');
+  }
+
   /** The page of a view or an editor of ours, by its title. */
   async frame(title: string): Promise<Frame> {
     const until = performance.now() + STEP_MS;

@@ -29,6 +29,7 @@ export function registerCommands(machines: Machines): vscode.Disposable {
     on('history', history),
     on('goTo', goTo),
     on('toggleHexadecimal', toggleHexadecimal),
+    on('toggleTasks', toggleTasks),
   );
 }
 
@@ -114,4 +115,11 @@ async function goTo(machine: Machine): Promise<void> {
 async function toggleHexadecimal(machine: Machine): Promise<void> {
   machine.hexadecimal = !machine.hexadecimal;
   await machine.request('chronovisor/display', { hexadecimal: machine.hexadecimal });
+}
+
+/** The tasks of a Linux guest that no hart runs, as threads or not. */
+async function toggleTasks(machine: Machine): Promise<void> {
+  const on = !machine.tasksShown;
+  await machine.request('chronovisor/tasks', { on });
+  machine.tasksShown = on;
 }

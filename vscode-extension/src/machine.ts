@@ -39,11 +39,14 @@ export class Machine {
   /** The thread that is selected, or that the last stop was about. */
   threadId = 1;
   hexadecimal: boolean;
+  /** Whether tasks of Linux that no hart runs are threads, too. */
+  tasksShown: boolean;
   /** Stops at breakpoints, the oldest first. */
   readonly hits: Moment[] = [];
 
   constructor(session: vscode.DebugSession) {
     this.session = session;
+    this.tasksShown = session.configuration.tasks === true;
     this.hexadecimal = vscode.workspace.getConfiguration(TYPE).get('hexadecimal', false);
   }
 
