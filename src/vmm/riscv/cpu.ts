@@ -227,6 +227,10 @@ export class RiscvCpu implements Processor {
   get32(hart: number, field: Field): number {
     return this.#view.getInt32(this.base(hart) + H[field], true);
   }
+  /** The upper half of a 64-bit field. */
+  high32(hart: number, field: Field): number {
+    return this.#view.getInt32(this.base(hart) + H[field] + 4, true);
+  }
   set32(hart: number, field: Field, value: number): void {
     this.#view.setInt32(this.base(hart) + H[field], value, true);
   }

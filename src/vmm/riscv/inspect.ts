@@ -84,38 +84,54 @@ export function readVirtual(machine: VirtMachine, hart: number, address: bigint,
 
 /**
  * A number of so many bytes at a virtual address as a hart sees it, the lowest byte first; null where any of it is not mapped to RAM. For those who ask
- * at every step of something: it allocates nothing, and calculates in whole numbers below 2^53.
+ * at every step of something: it calculates in numbers of 32 bits, and the result is the only BigInt that it makes.
  */
 export function readNumber(machine: VirtMachine, hart: number, address: bigint, size: 1 | 2 | 4 | 8): bigint | null {
-  const at = Number(address & BigInt(PAGE_BYTES - 1));
+  WIDE[0] = address;
+  const at = HALVES[0] & (PAGE_BYTES - 1);
   if (at + size > PAGE_BYTES) {
     const bytes = readVirtual(machine, hart, address, size);
     return bytes?.reduceRight((number, byte) => (number << 8n) | BigInt(byte), 0n) ?? null;
   }
-  const { pages } = machine;
-  const page = pageNumber(pages, activeSatp(machine, hart), Number(BigInt.asUintN(64, address) >> 12n));
-  return page === null ? null : pages.number(page, at, size);
+  const page = pageOf(machine, hart, HALVES[0], HALVES[1]);
+  return page < 0 ? null : machine.pages.number(page, at, size);
 }
 
-/** Number of the page of RAM that a virtual page is mapped to, by a walk as above. */
-function pageNumber(pages: Pages, satp: bigint, virtual: number): number | null {
-  const ram = (page: number) => {
-    const number = page - RAM_BASE / PAGE_BYTES;
-    return number < 0 || number >= pages.ramPages ? null : number;
-  };
-  const mode = Number(satp >> 60n);
-  if (mode === 0) return ram(virtual);
-  let table = ram(Number(satp & PPN_MASK));
-  for (let level = mode - 6; level >= 0 && table !== null; level--) {
-    const span = 2 ** (9 * level);
-    const entry = (Math.floor(virtual / span) & 511) * 8;
-    const [low, high] = [pages.word(table, entry), pages.word(table, entry + 4)];
-    if (!(low & 1)) return null;
-    const target = (high & 0x3fffff) * 2 ** 22 + (low >>> 10);
-    if (low & 10) return ram(target - (target % span) + (virtual % span));
-    table = ram(target);
+/** A number of 64 bits, and its halves, the lower one first. */
+const WIDE = new BigUint64Array(1);
+const HALVES = new Uint32Array(WIDE.buffer);
+
+/** Number of the page of RAM that an address means for a hart, by a walk as above; -1 for none. */
+function pageOf({ cpu, pages }: VirtMachine, hart: number, low: number, high: number): number {
+  const bare = cpu.get32(hart, 'privilege') === PRIV.M;
+  const root = bare ? 0 : cpu.high32(hart, 'satp');
+  const mode = root >>> 28;
+  if (mode === 0) return high === 0 ? ramPage(pages, low >>> 12) : -1;
+  // The three lower levels' indexes lie in 27 bits above the offset, those of the others above them.
+  const [lower, upper] = [(low >>> 12) | ((high & 0x7f) << 20), high >>> 7];
+  let table = (root & 0xfff) === 0 ? ramPage(pages, cpu.get32(hart, 'satp') >>> 0) : -1;
+  for (let level = mode - 6; level >= 0 && table >= 0; level--) {
+    const shift = 9 * (level % 3);
+    const entry = (((level < 3 ? lower : upper) >>> shift) & 511) * 8;
+    const pte = pages.word(table, entry);
+    if (!(pte & 1)) return -1;
+    // Page numbers have 44 bits, and those of RAM fewer than 22.
+    const above = pages.word(table, entry + 4) & 0x3fffff;
+    if (pte & 10) {
+      const span = 2 ** (9 * level);
+      const target = above * 2 ** 22 + (pte >>> 10);
+      return ramPage(pages, target - (target % span) + ((upper * 2 ** 27 + lower) % span));
+    }
+    if (above !== 0) return -1;
+    table = ramPage(pages, pte >>> 10);
   }
-  return null;
+  return -1;
+}
+
+/** Number among the pages of RAM of a physical page; -1 if it is none. */
+function ramPage(pages: Pages, page: number): number {
+  const number = page - RAM_BASE / PAGE_BYTES;
+  return number < pages.ramPages ? Math.max(number, -1) : -1;
 }
 
 export interface CodeLine extends Disassembly {
