@@ -12,23 +12,32 @@ import type { PageMap } from './page-map.ts';
 
 const WASM_PAGE_BYTES = 65536;
 
+/**
+ * Contents that are known by their hashes at most, beside those that pages have: a recording of hours writes ever new ones, and a table for so many takes
+ * 80 MB. Beyond it those that no page has any more are forgotten.
+ */
+const KNOWN_MAX = 1 << 21;
+
 export class CheckpointMaker {
   readonly #digester = new Digester(new WebAssembly.Memory({ initial: Math.ceil(DIGESTER_BYTES / WASM_PAGE_BYTES) }));
   readonly #numbers = new ContentNumbers();
   /** What each page has at the checkpoint before. */
   readonly #before: PageMap;
+  readonly #knownMax: number;
   /** Digest of memory and disks at the checkpoint before. */
   #sum: Uint8Array = new Uint8Array(HASH_BYTES);
   /** Of the contents that the checkpoint to come has, in the order of its pages. */
   #hashes: Int32Array[] = [];
   #refs: Int32Array[] = [];
 
-  constructor(before: PageMap) {
+  constructor(before: PageMap, knownMax = KNOWN_MAX) {
     this.#before = before;
+    this.#knownMax = knownMax;
   }
 
   /** Contents of pages that the checkpoint to come changes. Gives those that the trace does not have yet to `fresh`, in the order of their numbers. */
   contents(contents: Uint8Array, fresh: (content: Uint8Array) => void): void {
+    if (this.#numbers.count > this.#knownMax + this.#before.size) this.#numbers.keepOnly(this.#before.all());
     const count = contents.length / PAGE_BYTES;
     const content = (row: number) => contents.subarray(row * PAGE_BYTES, (row + 1) * PAGE_BYTES);
     const hashes = new Int32Array(count * 4);

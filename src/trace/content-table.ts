@@ -1,10 +1,10 @@
 /** Which page contents a trace holds already, so that each is stored once. */
 import { PAGE_BYTES } from '../vmm/layout.ts';
-import { ABSENT, FIRST_CONTENT, HASH_BYTES, ZERO } from './changes.ts';
+import { ABSENT, FIRST_CONTENT, HASH_BYTES, type PageChanges, ZERO } from './changes.ts';
 
 /** Gives contents their numbers: the same again to one that came before, the next to a new one. */
 export class ContentNumbers {
-  readonly #known = new ContentTable();
+  #known = new ContentTable();
   #next = FIRST_CONTENT;
   /** Of the page of zeros, once one has come. */
   #zeroHash: Uint32Array | null = null;
@@ -48,6 +48,22 @@ export class ContentNumbers {
     for (const ref of refs) this.#next = Math.max(this.#next, ref + 1);
   }
 
+  /** Contents that are known by their hashes. */
+  get count(): number {
+    return this.#known.size;
+  }
+
+  /** Forgets all contents but these. One that comes back is stored once more. */
+  keepOnly({ hashes, refs }: PageChanges): void {
+    this.#known = new ContentTable();
+    const words = new Uint32Array(hashes.buffer, hashes.byteOffset, hashes.length / 4);
+    for (let row = 0; row < refs.length; row++) {
+      if (refs[row] >= FIRST_CONTENT && this.#known.find(words, row * 4) === 0) {
+        this.#known.add(words, row * 4, refs[row]);
+      }
+    }
+  }
+
   #numberOf(words: Uint32Array, at: number): number | null {
     if ((words[at] | words[at + 1] | words[at + 2] | words[at + 3]) === 0) return ABSENT;
     if (this.#zeroHash?.every((word, i) => word === words[at + i])) return ZERO;
@@ -80,6 +96,10 @@ export class ContentTable {
   /** The number of the content with the hash at `words[at..at + 4]`; 0 if there is none. */
   find(words: Uint32Array, at: number): number {
     return this.#contents[this.#slot(words, at)];
+  }
+
+  get size(): number {
+    return this.#size;
   }
 
   add(words: Uint32Array, at: number, content: number) {

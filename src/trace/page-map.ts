@@ -7,6 +7,11 @@ export class PageMap {
   #refs = new Int32Array(1024);
   #hashes = new Uint8Array(1024 * HASH_BYTES);
 
+  /** Pages that were ever named. */
+  get size(): number {
+    return this.#rows.size;
+  }
+
   apply({ pages, refs, hashes }: PageChanges): void {
     for (let i = 0; i < pages.length; i++) {
       let row = this.#rows.get(pages[i]);
