@@ -15,22 +15,23 @@ export const QUERY_HELP = `list events of the whole trace; KIND and WHAT are one
       traps, interrupts, syscalls, sbi [LIST]    all, or those with these numbers
       console TEXT, panic
     options: --from PLACE --to PLACE --hart N --if EXPRESSION --print EXPRESSION --newest-first --limit N (${ROWS})
-    expressions are such as "a0 == 3 && u32(a1 + 8) > 4"; words with spaces stand in double quotes`;
+    expressions are such as "a0 == 3 && u32(a1 + 8) > 4"; words with spaces stand in quotes, as at a command line`;
 
 const OPTIONS = ['from', 'to', 'hart', 'if', 'print', 'limit'] as const;
 type Options = { readonly [K in (typeof OPTIONS)[number]]: string[] };
 
 /** What a query's words ask for. A TargetError says what is wrong with them. */
-export async function parseQuery(session: DebugSession, line: string): Promise<QuerySpec> {
+export async function parseQuery(session: DebugSession, words: readonly string[]): Promise<QuerySpec> {
   const options: Options = { from: [], to: [], hart: [], if: [], print: [], limit: [] };
   const plain: string[] = [];
   let newestFirst = false;
-  const words = splitWords(line);
-  for (let word = words.shift(); word !== undefined; word = words.shift()) {
-    const name = OPTIONS.find((option) => word === `--${option}`);
+  const left = [...words];
+  for (let word = left.shift(); word !== undefined; word = left.shift()) {
+    const [, long, value] = /^--([^=]*)(?:=([\s\S]*))?$/.exec(word) ?? [];
+    const name = OPTIONS.find((option) => option === long);
     if (word === '--newest-first') newestFirst = true;
-    else if (name) options[name].push(words.shift() ?? fail(`${word} needs a value`));
-    else if (word.startsWith('--')) fail(`there is no option ${word}; monitor help tells which there are`);
+    else if (name) options[name].push(value ?? left.shift() ?? fail(`--${name} needs a value`));
+    else if (long !== undefined) fail(`there is no option ${word}; monitor help tells which there are`);
     else plain.push(word);
   }
   const [kind = '', ...rest] = plain;
@@ -101,11 +102,6 @@ export async function memoryOf(session: DebugSession, text: string) {
 
 function fail(message: string): never {
   throw new TargetError(message);
-}
-
-/** Words with spaces between; one in double quotes, or partly so, may have spaces itself. */
-function splitWords(line: string): string[] {
-  return [...line.matchAll(/(?:[^\s"]|"[^"]*")+/g)].map(([word]) => word.replaceAll('"', ''));
 }
 
 function parseAddress(text: string): bigint {

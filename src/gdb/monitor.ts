@@ -4,6 +4,7 @@ import type { DebugSession, QuerySpec, StopEvent } from '../debugger/session.ts'
 import { memoryOf, parseQuery, QUERY_HELP, QUERY_USAGE, rowText } from './monitor-query.ts';
 import { progressPrinter } from './progress.ts';
 import { type Print, TargetError } from './target.ts';
+import { splitWords } from './words.ts';
 
 interface Context {
   readonly session: DebugSession;
@@ -63,8 +64,7 @@ export async function runMonitorCommand(
   print: Print,
   signal: AbortSignal,
 ): Promise<void> {
-  const [first, ...words] = line.split(/\s+/);
-  const name = first || 'help';
+  const [name = 'help', ...words] = splitWords(line);
   if (!Object.hasOwn(COMMANDS, name)) {
     throw new TargetError(`there is no monitor command '${name}'; there are ${Object.keys(COMMANDS).join(', ')}`);
   }
@@ -119,7 +119,7 @@ async function lastWrite({ session, print, signal }: Context, words: readonly st
 }
 
 async function query({ session, print, signal }: Context, words: readonly string[]): Promise<void> {
-  const spec = await parseQuery(session, words.join(' '));
+  const spec = await parseQuery(session, words);
   let rows = 0;
   for await (const row of session.query(spec, { signal, progress: progressPrinter(print) })) {
     print(`${rowText(row, spec.print ?? [])}\n`);

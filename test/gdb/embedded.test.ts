@@ -226,7 +226,9 @@ test('monitor commands', async (t) => {
   assert.match(writers, new RegExp(`^ *${write.toLocaleString('en-US')} .* pc=0x[0-9a-f]+$`, 'm'));
   assert.match(writers, /^3 rows, and maybe more/m);
   assert.match(await gdb.run('monitor query values satp --hart 2'), /0x0 -> 0x8000000000080051/);
-  assert.match(await gdb.run('monitor query console "work 400"'), /^1 row$/m);
+  for (const text of ['"work 400"', "'work 400'", 'work\\ 400', 'work 400 --limit=1']) {
+    assert.match(await gdb.run(`monitor query console ${text}`), /^1 row/m, text);
+  }
   for (const [wrong, why] of [
     ['nonsense', /there is no monitor command 'nonsense'; there are help, /],
     ['seek', /'' is no position/],
@@ -236,6 +238,7 @@ test('monitor commands', async (t) => {
     ['query writers 0x10', /nothing is mapped there/],
     ['query hits 0x80000000 --often', /there is no option --often/],
     ['query hits 0x80000000 --limit', /--limit needs a value/],
+    ["query console 'work", /text after ' at character 15 is not closed/],
     ['query traps a', /'a': a whole number is needed/],
     ['query values nowhere', /nowhere/],
     ['query hits 0x80000000 --if "a0 =="', /expression/],

@@ -40,7 +40,7 @@ test(`numbers are read as bytes are (seed ${SEED})`, () => {
       const address = random.below(4) === 0 ? near : bits >> BigInt(random.below(40));
       const size = random.pick([1, 2, 4, 8] as const);
       const bytes = readVirtual(machine, 0, address, size);
-      const expected = bytes && bytes.reduceRight((number, byte) => (number << 8n) | BigInt(byte), 0n);
+      const expected = bytes?.reduceRight((number, byte) => (number << 8n) | BigInt(byte), 0n) ?? null;
       const where = `round ${round}, mode ${mode}, ${size} bytes at 0x${address.toString(16)}`;
       assert.equal(readNumber(machine, 0, address, size), expected, where);
       found[expected === null ? 'missing' : 'there']++;
