@@ -1,4 +1,5 @@
 /** `chronovisor record` and `chronovisor run`: a guest, live. */
+import { statSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
 import type { SessionEnd } from '../recorder/session.ts';
 import type { ClosedTrace } from '../trace/index.ts';
@@ -14,13 +15,18 @@ import {
   RUN_OPTIONS,
   type RunArguments,
 } from './one-run.ts';
-import type { Status } from './terminal.ts';
+import { SIGNALS, type Status } from './terminal.ts';
 
 const RECORD_OPTIONS = {
   ...RUN_OPTIONS,
   ...HUNT_OPTIONS,
   output: { type: 'text', alias: 'o', value: 'TRACE', describe: 'trace file to write', group: 'Trace' },
   force: { type: 'flag', describe: 'replace the file if it exists', group: 'Trace' },
+  'keep-checkpoints': {
+    type: 'flag',
+    describe: 'keep all checkpoints of a long recording: without it the old ones are thinned when it ends',
+    group: 'Trace',
+  },
   gdb: {
     type: 'text',
     value: '[HOST:]PORT',
@@ -36,14 +42,45 @@ export const recordCommand = command('', RECORD_OPTIONS, (args) => {
   const output = { path: args.output, force: args.force };
   const plan = huntOf(args);
   if (plan && args.gdb !== undefined) throw new UserError('--gdb cannot be used with --until-failure');
-  return plan ? hunt(args, plan, output) : live(args, output, args.gdb);
+  return plan ? hunt(args, plan, output) : live(args, output, args);
 });
 
-async function live(args: RunArguments, output: Output | null, gdb?: string): Promise<void> {
+async function live(
+  args: RunArguments,
+  output: Output | null,
+  how: { readonly gdb?: string | undefined; readonly 'keep-checkpoints': boolean } = { 'keep-checkpoints': true },
+): Promise<void> {
   const plan = planRun(args);
   if (output) checkOutput(output);
-  const debug = gdb === undefined ? undefined : (await import('./gdb.ts')).debugLive('--gdb', gdb);
-  reportRun(await performRun(args, plan, output, debug ? { debug } : {}));
+  const debug = how.gdb === undefined ? undefined : (await import('./gdb.ts')).debugLive('--gdb', how.gdb);
+  const outcome = await performRun(args, plan, output, debug ? { debug } : {});
+  reportRun(how['keep-checkpoints'] ? outcome : await thinned(outcome));
+}
+
+/** The same with old checkpoints of a long recording thinned. Whatever hinders that, the recording is there, whole. */
+async function thinned(outcome: Outcome): Promise<Outcome> {
+  const { closed, terminal } = outcome;
+  if (!closed || closed.failed) return outcome;
+  const { mayThin, thinRecording } = await import('../trace/thin.ts');
+  if (!mayThin(closed.end.position)) return outcome;
+  terminal.report(
+    { event: 'thinning' },
+    () => 'the old checkpoints of a long recording are thinned; Ctrl-C keeps them all',
+  );
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  for (const signal of SIGNALS) process.on(signal, abort);
+  try {
+    const result = await thinRecording(closed.path, controller.signal);
+    return result ? { ...outcome, closed: { ...closed, bytes: statSync(closed.path).size } } : outcome;
+  } catch (error) {
+    if (!controller.signal.aborted && !(error instanceof UserError)) throw error;
+    const reason = controller.signal.aborted ? 'interrupted' : (error as UserError).message;
+    terminal.report({ event: 'not-thinned', reason }, () => `all checkpoints are kept: ${reason}`);
+    return outcome;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, abort);
+  }
 }
 
 /** Tells how a run ended, and sets the exit code. */

@@ -2,7 +2,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
 import { verify } from '../replay/verify.ts';
-import { TraceReader, thin } from '../trace/index.ts';
+import { gapOfEighth, TraceReader, thin } from '../trace/index.ts';
 import { parseWhole } from './arguments.ts';
 import { command } from './command-line.ts';
 import { bytes, count } from './format.ts';
@@ -21,7 +21,7 @@ export const thinCommand = command(
     force: { type: 'flag', describe: 'replace the output file if it exists' },
     json: { type: 'flag', describe: 'print the result as JSON' },
   },
-  ({ trace: path, output, spacing: text, force, json }) => {
+  async ({ trace: path, output, spacing: text, force, json }) => {
     if (!output) throw new UserError('--output (-o) is missing: name the trace file to write');
     const spacing = parseWhole('--spacing', text, 1, Number.MAX_SAFE_INTEGER);
     const trace = openTrace(path);
@@ -34,7 +34,7 @@ export const thinCommand = command(
       verify(thinned);
       thinned.close();
     };
-    const result = thin(trace, output, { spacing, force, accept });
+    const result = await thin(trace, output, { gapAt: gapOfEighth(spacing), force, accept });
     trace.close();
     const [before, after] = [path, output].map((file) => statSync(file).size);
     if (json) console.log(JSON.stringify({ path: output, ...result, bytesBefore: before, bytesAfter: after }));

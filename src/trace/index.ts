@@ -11,5 +11,5 @@ export { copyPast } from './past.ts';
 export { type CheckpointInfo, type ReaderOptions, TraceReader, type TraceStatistics } from './reader.ts';
 export { type Repair, repair } from './repair.ts';
 export type { EndReason, MachineDescription, Mark, TraceEnd, TraceHeader } from './schema.ts';
-export { type Thinned, thin } from './thin.ts';
+export { gapOfEighth, type Thinned, thin, thinRecording } from './thin.ts';
 export { type ClosedTrace, TraceWriter, type WriterOptions } from './writer.ts';

@@ -2,27 +2,44 @@
  * Writes a trace anew with fewer checkpoints. The file of a recording is only ever appended to, so old checkpoints cannot go while it grows; afterwards
  * they can, and with them the page contents that no other one names. What happened (inputs, journal, console) stays whole.
  */
+import { setImmediate } from 'node:timers/promises';
 import { assert } from '../base/assert.ts';
+import { checkPages } from './check-pages.ts';
 import { CopiedContents } from './copied-contents.ts';
 import { TraceEncoder } from './encoder.ts';
 import { createFile, DiskFile, discard, publish } from './file.ts';
 import { PageMap } from './page-map.ts';
-import type { CheckpointInfo, TraceReader } from './reader.ts';
+import { type CheckpointInfo, TraceReader } from './reader.ts';
 
-/** A gap between checkpoints may be this share of its distance from the end, where that is more than the spacing that was asked for. */
-const GAP_PER_AGE = 1 / 8;
+/** How many steps apart two checkpoints may lie, if so many steps come after them. */
+export type GapAt = (age: number) => number;
+
+/** `spacing`, and an eighth of the age where that is more: the number of checkpoints grows with the logarithm of the recording's length. */
+export const gapOfEighth =
+  (spacing: number): GapAt =>
+  (age) =>
+    Math.max(spacing, age / 8);
+
+/** The last steps of a recording, in which all of its checkpoints stay: a seek there takes a fraction of a second. */
+const RECENT_STEPS = 64e9;
+
+/** What a recording has when it has ended: in what is older than that, gaps that take some seconds to replay after an hour's work. */
+const gapOfRecording: GapAt = (age) => Math.max(0, age - RECENT_STEPS) / 512;
+
+/** Whether a recording of so many steps has something to thin. */
+export function mayThin(steps: number): boolean {
+  return steps > RECENT_STEPS;
+}
 
 /**
- * Which of the positions (ascending) stay: the first, the last, and those without which a gap would become wider than `spacing` and than an eighth of
- * its distance from the end. So their number grows with the logarithm of the recording's length. Indexes, ascending.
+ * Which of the positions (ascending) stay: the first, the last, and those without which a gap would become wider than it may. Indexes, ascending.
  */
-export function checkpointsToKeep(positions: readonly number[], spacing: number): number[] {
+export function checkpointsToKeep(positions: readonly number[], gapAt: GapAt): number[] {
   const last = positions.length - 1;
   const kept = [last];
   for (let index = last - 1; index > 0; index--) {
     const after = positions[kept[kept.length - 1]];
-    const allowed = Math.max(spacing, (positions[last] - after) * GAP_PER_AGE);
-    if (after - positions[index - 1] > allowed) kept.push(index);
+    if (after - positions[index - 1] > gapAt(positions[last] - after)) kept.push(index);
   }
   if (last > 0) kept.push(0);
   return kept.reverse();
@@ -35,21 +52,24 @@ export interface Thinned {
   readonly gapMax: number;
 }
 
-/**
- * Writes the trace thinned by age to `path`. `accept` gets the new file's path when it is whole, before it takes its name: if it throws, nothing is
- * left. Errors: `UserError` for a trace that is damaged or a file that cannot be written.
- */
-export function thin(
-  trace: TraceReader,
-  path: string,
-  options: { spacing: number; force?: boolean; accept: (path: string) => void },
-): Thinned {
+export interface ThinOptions {
+  readonly gapAt: GapAt;
+  /** Replace an existing file. */
+  readonly force?: boolean;
+  /** Gets the new file's path when it is whole, before it takes its name: if it throws, nothing is left. */
+  readonly accept: (path: string) => void;
+  /** Ends it early, with nothing left. */
+  readonly signal?: AbortSignal;
+}
+
+/** Writes the trace thinned by age to `path`. Errors: `UserError` for a trace that is damaged or a file that cannot be written. */
+export async function thin(trace: TraceReader, path: string, options: ThinOptions): Promise<Thinned> {
   const positions = trace.checkpoints.map((c) => c.position);
-  const kept = checkpointsToKeep(positions, options.spacing);
+  const kept = checkpointsToKeep(positions, options.gapAt);
   const file = createFile(path, options.force ?? false);
   const disk = new DiskFile(file.fd);
   try {
-    write(trace, new Set(kept), disk);
+    await write(trace, new Set(kept), disk, options.signal);
     options.accept(file.temporary ?? file.path);
     publish(file);
   } catch (error) {
@@ -60,7 +80,36 @@ export function thin(
   return { kept: kept.length, of: positions.length, gapMax: Math.max(0, ...gaps) };
 }
 
-function write(trace: TraceReader, kept: ReadonlySet<number>, disk: DiskFile): void {
+/**
+ * Thins the old part of a recording that has ended, where that halves its checkpoints; null where it does not. The file is replaced at once by one whose
+ * checkpoints have been checked against what the recorder's digests say; whatever happens before, it stays as it was.
+ */
+export async function thinRecording(
+  path: string,
+  signal: AbortSignal,
+  gapAt = gapOfRecording,
+): Promise<Thinned | null> {
+  const trace = TraceReader.open(path);
+  try {
+    const positions = trace.checkpoints.map((c) => c.position);
+    if (trace.damage || checkpointsToKeep(positions, gapAt).length * 2 > positions.length) return null;
+    const accept = (written: string) => {
+      const thinned = TraceReader.open(written, { check: true });
+      checkPages(thinned);
+      thinned.close();
+    };
+    return await thin(trace, path, { gapAt, force: true, accept, signal });
+  } finally {
+    trace.close();
+  }
+}
+
+async function write(
+  trace: TraceReader,
+  kept: ReadonlySet<number>,
+  disk: DiskFile,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   let length = 0;
   const encoder = new TraceEncoder(trace.header, (bytes) => {
     disk.write(bytes, length);
@@ -75,7 +124,11 @@ function write(trace: TraceReader, kept: ReadonlySet<number>, disk: DiskFile): v
     } else if (chunk.type === 'checkpoint') {
       const checkpoint = trace.checkpoints[next++];
       pages.pass(checkpoint);
-      if (kept.has(checkpoint.index)) pages.keep(checkpoint);
+      if (!kept.has(checkpoint.index)) continue;
+      pages.keep(checkpoint);
+      // Whoever asks for an end is heard now.
+      await setImmediate();
+      signal?.throwIfAborted();
     }
   }
   assert(next === trace.checkpoints.length, 'every checkpoint has been passed');

@@ -1,13 +1,13 @@
 /** A thinned trace is the same recording with fewer places to start from: the same events, the same states at every position. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
 import { digestOf, verify } from '../../src/replay/verify.ts';
-import { TraceReader, thin } from '../../src/trace/index.ts';
+import { gapOfEighth, TraceReader, thin, thinRecording } from '../../src/trace/index.ts';
 import { checkpointsToKeep } from '../../src/trace/thin.ts';
 import { embeddedGuest, record } from '../support/recording.ts';
 
@@ -18,7 +18,7 @@ test('gaps widen with age and no more, and few checkpoints stay', () => {
     const positions = [0];
     for (let n = random.below(400); n > 0; n--) positions.push(positions.at(-1)! + 1 + random.below(1000));
     const spacing = 1 + random.below(3000);
-    const kept = checkpointsToKeep(positions, spacing);
+    const kept = checkpointsToKeep(positions, gapOfEighth(spacing));
     const end = positions.at(-1)!;
     assert.deepEqual([kept[0], kept.at(-1)], [0, positions.length - 1], `seed ${seed}, round ${round}`);
     for (let i = 1; i < kept.length; i++) {
@@ -31,7 +31,7 @@ test('gaps widen with age and no more, and few checkpoints stay', () => {
     }
   }
   const long = Array.from({ length: 100_000 }, (_, i) => i * 1000);
-  assert.ok(checkpointsToKeep(long, 4000).length < 200);
+  assert.ok(checkpointsToKeep(long, gapOfEighth(4000)).length < 200);
 });
 
 test('a thinned trace has the same events and the same states', async () => {
@@ -48,7 +48,8 @@ test('a thinned trace has the same events and the same states', async () => {
       accepted = path;
       verify(TraceReader.open(path, { check: true }));
     };
-    const result = thin(trace, thinned, { spacing: 400_000, accept });
+    const gapAt = gapOfEighth(400_000);
+    const result = await thin(trace, thinned, { gapAt, accept });
     assert.equal(accepted, thinned);
     assert.ok(result.kept < result.of / 3, `${result.kept} of ${result.of}`);
     const after = TraceReader.open(thinned, { check: true });
@@ -75,9 +76,28 @@ test('a thinned trace has the same events and the same states', async () => {
     const deny = () => {
       throw new Error('not accepted');
     };
-    assert.throws(() => thin(trace, refused, { spacing: 1, accept: deny }), /not accepted/);
+    await assert.rejects(thin(trace, refused, { gapAt, accept: deny }), /not accepted/);
     assert.equal(existsSync(refused), false, 'what is not accepted leaves nothing');
-    assert.throws(() => thin(trace, thinned, { spacing: 1, accept: () => {} }), /exists: choose another name/);
+    await assert.rejects(thin(trace, thinned, { gapAt, accept: () => {} }), /exists: choose another name/);
+
+    // In place, as a long recording is thinned that has ended.
+    const never = new AbortController().signal;
+    const before = readFileSync(whole);
+    assert.equal(await thinRecording(whole, never, () => 0), null, 'nothing is gained');
+    await assert.rejects(thinRecording(whole, AbortSignal.abort(), gapAt), { name: 'AbortError' });
+    const damaged = join(folder, 'damaged.trace');
+    const pages = trace.chunks().find(({ type }) => type === 'pages')!;
+    writeFileSync(
+      damaged,
+      before.map((byte, at) => (at === pages.offset + 100 ? byte ^ 1 : byte)),
+    );
+    await assert.rejects(thinRecording(damaged, never, gapAt), /damaged at offset/);
+    assert.deepEqual(readFileSync(whole), before);
+    assert.deepEqual(readdirSync(folder).sort(), ['damaged.trace', 'thinned.trace', 'whole.trace']);
+    assert.deepEqual(await thinRecording(whole, never, gapAt), result);
+    assert.deepEqual(readFileSync(whole), readFileSync(thinned));
+    assert.equal(trace.checkpoints.length, result.of, 'who has the old one open reads on in it');
+    verify(trace);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
