@@ -34,6 +34,8 @@ import { viewRequests } from './views.ts';
 /** One request at work. */
 interface Task {
   readonly signal: AbortSignal;
+  /** Whether the client knows of the request that the machine moves after it. */
+  readonly moves: boolean;
   /** To be done when the client has the answer. */
   afterwards: (() => void) | undefined;
 }
@@ -55,6 +57,8 @@ interface Motion {
 
 type Work = (traveller: Traveller) => Promise<Arrival>;
 
+/** Requests of the protocol that imply that the machine moves. A movement by any other is told by a `continued` event. */
+const MOVING = new Set(['configurationDone', 'continue', 'reverseContinue', 'next', 'stepIn', 'stepOut', 'stepBack']);
 const RUNNING = 'the machine is running; pause it first';
 /** `left = right`, but no comparison. */
 const ASSIGNMENT = /^\s*([^=]*[^=\s!<>+*/%&|^-])\s*=(?!=)\s*(\S.*)$/s;
@@ -89,7 +93,7 @@ export class Adapter {
   /** Answers a request; never throws. `seq` is its number, by which it can be cancelled. */
   async answer(seq: number, command: string, values: unknown): Promise<Answer> {
     const abort = new AbortController();
-    const task: Task = { signal: abort.signal, afterwards: undefined };
+    const task: Task = { signal: abort.signal, moves: MOVING.has(command), afterwards: undefined };
     this.#tasks.set(seq, abort);
     try {
       const handler = Object.hasOwn(this.#handlers, command) ? this.#handlers[command] : undefined;
@@ -328,7 +332,8 @@ export class Adapter {
   /** The guest lives on from a position, as a recording of its own, and debugging goes on there. */
   async #branch(args: Arguments, task: Task): Promise<object> {
     const before = this.#open;
-    const { position, hart } = before.variables.now.event;
+    const { event } = before.variables.now;
+    const { position, hart } = event;
     const at = args.has('position') ? await parsePlace(before.session, args.textOrWhole('position', '')) : position;
     await this.#alone(before, async () => {
       const debuggee = await before.branch(this.#host, at, args, this.#tell);
@@ -342,6 +347,7 @@ export class Adapter {
     this.#exception = null;
     const trace = this.#open.recorded!.path;
     task.afterwards = () => {
+      this.#continued(event);
       this.#tell('output', { category: 'console', output: `the guest lives on from here: recording to ${trace}\n` });
       this.#stopped({ reason: 'goto', description: 'A branch: the guest lives on from here' }, hart);
     };
@@ -471,11 +477,15 @@ export class Adapter {
   ): void {
     const debuggee = this.#open;
     if (this.#motion) throw new UserError(RUNNING);
+    const from = debuggee.variables.now.event;
     debuggee.variables.enter(null);
     this.#exception = null;
     let begin = () => {};
     const begun = new Promise<void>((resolve) => {
-      begin = resolve;
+      begin = () => {
+        if (!task.moves) this.#continued(from);
+        resolve();
+      };
     });
     const motion: Motion = {
       abort: new AbortController(),
@@ -555,6 +565,11 @@ export class Adapter {
     // The panic that a recording was run to is no place that was asked for.
     const why = reason === 'stop' && this.#exception ? 'exception' : asked.reason;
     this.#stopped({ reason: why, ...panic }, asked.hart ?? event.hart);
+  }
+
+  /** The machine moves, though nothing that the client asked for says so by itself. */
+  #continued({ hart }: { readonly hart: number }): void {
+    this.#tell('continued', { threadId: hart + 1, allThreadsContinued: true });
   }
 
   #stopped(body: { reason: string; description?: string; text?: string }, hart: number): void {
@@ -673,6 +688,7 @@ export class Adapter {
   async #seekNow(debuggee: Debuggee, position: number, control: Control): Promise<void> {
     if (this.#motion) throw new UserError(RUNNING);
     this.#exception = null;
+    this.#continued(debuggee.variables.now.event);
     try {
       await this.#alone(debuggee, () => debuggee.session.seek(position, control));
     } finally {

@@ -30,6 +30,8 @@ interface Stopped {
 
 /** Told as they come, which depends on how fast the host is; or the same as the answer that they come with. */
 const UNWRITTEN = /^progress|^chronovisor\/moments$/;
+/** Requests that imply that the machine moves; of any other movement an event must tell. */
+const MOVING = /^(configurationDone|continue|reverseContinue|next|stepIn|stepOut|stepBack)$/;
 /** Numbers from here on are handed out by the adapter, and mean nothing. */
 const HANDLES = 1000;
 
@@ -41,6 +43,9 @@ export class Client {
   #lines: string[] = [];
   #waiting: { readonly event: string; readonly resolve: (body: Body) => void }[] = [];
   readonly #names = new Map<number, string>();
+  /** Whether the machine moves, as far as a client can know. */
+  #moving = false;
+  #wrong: string | null = null;
 
   constructor() {
     const host = {
@@ -54,6 +59,7 @@ export class Client {
     };
     this.adapter = new Adapter(host, (event, body) => {
       this.events.push({ event, body });
+      if (event === 'continued' || event === 'stopped') this.#moves(event === 'continued');
       if (!UNWRITTEN.test(event)) this.#write(`! ${event}`, body);
       const woken = this.#waiting.filter((one) => one.event === event);
       this.#waiting = this.#waiting.filter((one) => one.event !== event);
@@ -77,7 +83,10 @@ export class Client {
 
   static async start(t: TestContext): Promise<Client> {
     const client = new Client();
-    t.after(() => client.adapter.close());
+    t.after(async () => {
+      await client.adapter.close();
+      assert.equal(client.#wrong, null);
+    });
     const answer = await client.adapter.answer(0, 'initialize', { adapterID: 'chronovisor', pathFormat: 'path' });
     if (!answer.success) throw new Error(answer.message);
     return client;
@@ -91,6 +100,11 @@ export class Client {
     if (typeof answer === 'string') throw new Error(answer);
     await initialized;
     return client;
+  }
+
+  #moves(now: boolean): void {
+    if (now === this.#moving) this.#wrong ??= `${now ? 'a start after a start' : 'a stop after a stop'} (${this.#seq})`;
+    this.#moving = now;
   }
 
   next(event: string): Promise<Body> {
@@ -115,6 +129,7 @@ export class Client {
     const answer = await this.adapter.answer(++this.#seq, command, values);
     if (answer.success) {
       this.#write('<', answer.body);
+      if (MOVING.test(command)) this.#moves(true);
       answer.afterwards?.();
       return answer.body;
     }

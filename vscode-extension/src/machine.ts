@@ -14,7 +14,7 @@ interface When {
   readonly trace: string;
 }
 
-/** Requests after which the machine moves until a `stopped` event. */
+/** Requests after which the machine moves until a `stopped` event. Of other movements a `continued` event tells. */
 const MOVING = new Set([
   'continue',
   'reverseContinue',
@@ -24,11 +24,6 @@ const MOVING = new Set([
   'stepBack',
   'restart',
   'configurationDone',
-  'chronovisor/stepBackInto',
-  'chronovisor/stepBackOut',
-  'chronovisor/seek',
-  'chronovisor/runTo',
-  'chronovisor/change',
 ]);
 
 /** One debug session. */
@@ -139,6 +134,7 @@ export class Machines implements vscode.Disposable {
   #tell(machine: Machine, event: string, body: NonNullable<Message['body']>): void {
     this.#told.fire({ machine, event, body });
     if (event === 'chronovisor/position' && body.running) void this.#lived(machine, body);
+    if (event === 'continued') this.#move(machine);
     if (event === 'stopped') void this.#stop(machine, body);
     if (event === 'initialized' && machine.hexadecimal)
       void machine.request('chronovisor/display', { hexadecimal: true });
