@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
-import { along, following, panned, ticks, tickText, zoomed } from '../../vscode-extension/src/scale.ts';
+import { along, covers, following, panned, ticks, tickText, zoomed } from '../../vscode-extension/src/scale.ts';
 
 const ALL = { from: 0, to: 1_000_000 };
 
@@ -88,4 +88,9 @@ test('between known pairs everything is on a line', () => {
   assert.equal(along(pairs, -3), 0);
   assert.equal(along(pairs, 99), 600);
   assert.equal(along([], 7), 7);
+  assert.deepEqual(
+    [-1, 0, 15, 20, 99].map((x) => covers(pairs, x)),
+    [false, true, true, true, false],
+  );
+  assert.equal(covers([], 7), false);
 });

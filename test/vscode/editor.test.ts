@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Bookmarks } from '../../src/debugger/bookmarks.ts';
 import { TraceReader } from '../../src/trace/index.ts';
 import { CHECKOUT, MAIN } from '../cli/small.ts';
 import { editorTest, number } from './steps.ts';
@@ -92,6 +93,15 @@ editorTest(
       await editor.at(`work.c:${takesSample - 2}`);
     });
 
+    await step('Reverse Step Into goes to the end of what was called, Reverse Step Out to the call', async () => {
+      const inside = await editor.moved(() => editor.toolbar('Reverse Step Into'));
+      await frame('message_take_now').waitFor();
+      await editor.at(`message.c:${lineOf(folder, 'message.c', 'struct message *message_take_now') + 3}`);
+      const call = await editor.moved(() => editor.toolbar('Reverse Step Out'));
+      assert.ok(call < inside);
+      await editor.at(`work.c:${takesSample - 3}`);
+    });
+
     await step('a click on a line of the console goes to its moment', async () => {
       const console = await editor.frame('Console');
       const line = console.locator('.line').filter({ hasText: 'panic: corrupt message' });
@@ -114,9 +124,43 @@ editorTest(
       await editor.picture('written');
     });
 
-    await step('a data breakpoint stops going back where the value changes', async () => {
+    await step('Run Back to Cursor, and the changes of a variable before and after', async () => {
       await editor.openFile('work.c', takesSample);
       await page.keyboard.press('F9');
+      await editor.openFile('work.c', takesSample + 3);
+      await page.keyboard.press('Shift+F10');
+      await editor.menu('Run Back to Cursor').waitFor();
+      const here = await editor.moved(() => editor.pick('Run Back to Cursor'));
+      await editor.at(`work.c:${takesSample + 3}`);
+      await unfold('sample', 'serial');
+      await variable('serial').click({ button: 'right' });
+      const changed = await editor.moved(() => editor.pick('Go to Previous Change'));
+      assert.ok(changed < here);
+      await editor.at(`work.c:${takesSample + 1}`);
+      // Going back stops before the step that changes it, going forward behind it.
+      const next = await editor.moved(async () => {
+        await editor.command('Go to Next Change');
+        await editor.type('sample->serial');
+      });
+      assert.equal(next, changed + 1);
+      await editor.moved(() => editor.goTo(String(changed)));
+    });
+
+    await step('values are shown in hexadecimal, and back', async () => {
+      await unfold('sample', 'serial');
+      const shown = async () => /= ?(\w+)/.exec((await variable('serial').textContent()) ?? '')?.[1] ?? '';
+      const before = await shown();
+      assert.match(before, /^\d+$/);
+      await editor.command('Toggle Hexadecimal Values');
+      await variable('serial').filter({ hasText: '0x' }).waitFor();
+      assert.equal(Number(await shown()), Number(before));
+      await editor.command('Toggle Hexadecimal Values');
+      await variable('serial')
+        .filter({ hasText: new RegExp(`${before}$`) })
+        .waitFor();
+    });
+
+    await step('a data breakpoint stops going back where the value changes', async () => {
       await unfold('sample', 'serial');
       await variable('serial').click({ button: 'right' });
       await editor.pick('Break on Value Change');
@@ -171,11 +215,26 @@ editorTest(
       await editor.picture('timeline-keys');
     });
 
+    await step('the timeline over guest time leads to the same moments', async () => {
+      const timeline = await editor.frame('Timeline');
+      const canvas = timeline.locator('canvas');
+      const axis = timeline.locator('button').filter({ hasText: 'Guest time' });
+      await axis.click();
+      assert.equal(await axis.getAttribute('aria-pressed'), 'true');
+      const { width } = (await canvas.boundingBox())!;
+      await canvas.press('0');
+      const left = 92;
+      for (const share of [0.25, 0.75]) {
+        const at = await editor.moved(() => canvas.click({ position: { x: left + (width - left) * share, y: 6 } }));
+        // This guest is never idle: a share of its time is the same share of its steps.
+        assert.ok(Math.abs(at / end - share) < 0.02, `position ${at}`);
+      }
+      await editor.picture('timeline-time');
+      await timeline.locator('button').filter({ hasText: 'Position' }).click();
+    });
+
     await step('memory follows an expression and marks what has changed', async () => {
-      await editor.moved(async () => {
-        await editor.command('Go to Position');
-        await editor.type('end');
-      });
+      await editor.moved(() => editor.goTo('end'));
       await editor.command('Guest Memory: Focus on Memory View');
       const memory = await editor.frame('Memory');
       const address = memory.locator('.bar input');
@@ -183,10 +242,7 @@ editorTest(
       await address.press('Enter');
       await memory.locator('.row.origin').waitFor();
       const before = await memory.locator('.grid').textContent();
-      await editor.moved(async () => {
-        await editor.command('Go to Position');
-        await editor.type('50%');
-      });
+      await editor.moved(() => editor.goTo('50%'));
       await memory.locator('.changed').first().waitFor();
       assert.notEqual(await memory.locator('.grid').textContent(), before);
       await editor.picture('memory');
@@ -199,12 +255,26 @@ editorTest(
       await editor.command('View: Show Chronovisor');
       const bookmark = page.locator('.tree-explorer-viewlet-tree-view .monaco-list-row').filter({ hasText: 'middle' });
       await bookmark.waitFor();
-      await editor.moved(async () => {
-        await editor.command('Go to Position');
-        await editor.type('start');
-      });
+      await editor.moved(() => editor.goTo('start'));
       assert.equal(await editor.moved(() => bookmark.click()), here);
       await editor.picture('bookmarks');
+    });
+
+    await step('a bookmark is renamed, and deleted', async () => {
+      const tree = page.locator('.tree-explorer-viewlet-tree-view .monaco-list-row');
+      const act = async (name: string, label: string) => {
+        await tree.filter({ hasText: name }).hover();
+        await tree.filter({ hasText: name }).locator(`.action-label[aria-label^="${label}"]`).click();
+      };
+      await act('middle', 'Rename Bookmark');
+      await editor.type('halfway');
+      await tree.filter({ hasText: 'halfway' }).waitFor();
+      assert.equal(await tree.filter({ hasText: 'middle' }).count(), 0);
+      await editor.moved(() => editor.goTo('end'));
+      await editor.moved(() => editor.goTo('halfway'));
+      await act('halfway', 'Delete Bookmark');
+      await tree.filter({ hasText: 'halfway' }).waitFor({ state: 'hidden' });
+      assert.deepEqual(new Bookmarks(join(folder, 'heisenbug.trace')).list(), []);
     });
   },
 );

@@ -235,6 +235,12 @@ export class Editor {
     await input.waitFor({ state: 'hidden' });
   }
 
+  /** Goes to a position, or whatever else the command takes. */
+  async goTo(place: string): Promise<void> {
+    await this.command('Go to Position');
+    await this.type(place);
+  }
+
   /** Opens a file by its name, at a line if one is given. */
   async openFile(name: string, line?: number): Promise<void> {
     await this.#ask('Control+P', name, name);

@@ -63,3 +63,8 @@ export function along(pairs: readonly (readonly [x: number, y: number])[], x: nu
   const [[x1, y1], [x2, y2]] = [pairs[right - 1], pairs[right]];
   return y1 + ((y2 - y1) * (x - x1)) / (x2 - x1);
 }
+
+/** Whether an x lies between the ends of such a line, so that its y is known. */
+export function covers(pairs: readonly (readonly [x: number, y: number])[], x: number): boolean {
+  return pairs.length > 0 && x >= pairs[0][0] && x <= pairs[pairs.length - 1][0];
+}

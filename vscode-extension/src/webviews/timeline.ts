@@ -1,7 +1,7 @@
 /** The timeline's page: lanes on a canvas, a bar of buttons above, a tip beside the pointer. */
 import { count, seconds } from '../format.ts';
 import type { Standing } from '../messages.ts';
-import { along, following, panned, type Range, zoomed } from '../scale.ts';
+import { along, covers, following, panned, type Range, zoomed } from '../scale.ts';
 import { element, listen, remember, remembered, send } from './host.ts';
 import { draw, type Hit, hitAt, layout, type Mark, type Scene, type TimelineData } from './lanes.ts';
 
@@ -135,24 +135,20 @@ function ask(): void {
   }, ASK_MS);
 }
 
+const mark = (kind: Mark['kind'], position: number, text: string): Mark => {
+  return { kind, position, value: axisOf(position), text };
+};
+
 function scene(): Scene | null {
   if (!standing || !data) return null;
-  const marks: Mark[] = [
-    ...standing.bookmarks.map(
-      ({ name, position }): Mark => ({
-        kind: 'bookmark',
-        position,
-        value: axisOf(position),
-        text: `bookmark ${name}`,
-      }),
-    ),
-    ...standing.hits.map(
-      ({ position, text }): Mark => ({ kind: 'hit', position, value: axisOf(position), text: `stopped: ${text}` }),
-    ),
-    ...standing.moments.map(
-      ({ position, text }): Mark => ({ kind: 'moment', position, value: axisOf(position), text }),
-    ),
+  const { clock } = data;
+  const all = [
+    ...standing.bookmarks.map(({ name, position }) => mark('bookmark', position, `bookmark ${name}`)),
+    ...standing.hits.map(({ position, text }) => mark('hit', position, `stopped: ${text}`)),
+    ...standing.moments.map(({ position, text }) => mark('moment', position, text)),
   ];
+  // Of what lies outside of the range the guest time is not known.
+  const marks = state.axis === 'position' ? all : all.filter(({ position }) => covers(clock, position));
   return {
     axis: state.axis,
     range: range(),
