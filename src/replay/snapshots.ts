@@ -22,14 +22,10 @@ export class Snapshots {
   constructor({ pages, cpu }: Machine, budgetBytes: number) {
     this.#pages = pages;
     this.#cpu = cpu;
-    // What is left of the pool must hold all pages that a run may write before the next snapshot.
-    this.#budgetBytes = Math.min(budgetBytes, (pages.pool.slotsMax - pages.count) * PAGE_BYTES);
-    // And a checkpoint from the trace takes a frame for each page, without a slot at first.
-    this.#framesMax = pages.pool.framesMax - 2 * pages.count;
-  }
-
-  get count(): number {
-    return this.#states.length;
+    const { slotsMax, framesMax } = pages.pool;
+    // What is left of the pool must hold all pages that a run may write before the next snapshot, and a checkpoint from the trace.
+    this.#budgetBytes = Math.min(budgetBytes, (slotsMax - Math.min(pages.count, slotsMax / 4)) * PAGE_BYTES);
+    this.#framesMax = framesMax / 2;
   }
 
   /** Memory that the machine and the states take. */

@@ -114,7 +114,7 @@ export class FramePool {
 
   #frame(address: number): number {
     const frame = this.#freeFrames.pop() ?? this.#frames++;
-    assert(frame <= FRAMES, 'there are frames left');
+    if (frame > FRAMES) throw tooMuch();
     this.#address[frame] = address;
     this.#references[frame] = 1;
     return frame;
@@ -123,11 +123,14 @@ export class FramePool {
   #slot(): number {
     const free = this.#freeSlots.pop();
     if (free !== undefined) return free;
-    if (this.#slots === SLOTS) {
-      throw new UserError(
-        `the machine needs more than ${Math.floor((SLOTS * PAGE_BYTES) / 2 ** 20)} MiB for its memory, disks and checkpoints; give it less memory (--memory)`,
-      );
-    }
+    if (this.#slots === SLOTS) throw tooMuch();
     return POOL_BASE + PAGE_BYTES * this.#slots++;
   }
+}
+
+function tooMuch(): UserError {
+  const mib = Math.floor((SLOTS * PAGE_BYTES) / 2 ** 20);
+  return new UserError(
+    `the machine needs more than ${mib} MiB for its memory, disks and checkpoints; give it less memory (--memory)`,
+  );
 }
