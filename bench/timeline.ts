@@ -61,22 +61,27 @@ export async function benchTimeline(path: string): Promise<TimelineResult> {
   const { harts } = trace.header.machine;
   const rare = rarelyWritten(trace);
   trace.close();
-  const opens: Timed[] = [];
+  const [opens, firstSeeks]: Timed[][] = [[], []];
+  const random = new Random(SEED);
   for (let i = 0; i < OPENS; i++) {
+    let opening!: Promise<DebugSession>;
     opens.push(
-      await timed(async () => {
-        const session = await openSession(path, { at: 'end' });
-        const { hart } = await session.where();
-        await session.registers(hart);
-        await session.close();
+      await timed(() => {
+        opening = openAtEnd(path);
+        return opening;
       }),
     );
+    const session = await opening;
+    const { end } = await session.info();
+    firstSeeks.push(await timed(() => session.seek(random.below(end))));
+    await session.close();
   }
   const session = await openSession(path);
   try {
     const { end } = await session.info();
     const moves = [
       distribution('open at the end, with registers', 'at most 1000', opens),
+      distribution('seek, the first of a session', 'at most 300', firstSeeks),
       ...(await movesOf(session, end)),
     ];
     return {
@@ -93,6 +98,14 @@ export async function benchTimeline(path: string): Promise<TimelineResult> {
   } finally {
     await session.close();
   }
+}
+
+/** Until a person sees where the recording ended. */
+async function openAtEnd(path: string): Promise<DebugSession> {
+  const session = await openSession(path, { at: 'end' });
+  const { hart } = await session.where();
+  await session.registers(hart);
+  return session;
 }
 
 async function movesOf(session: DebugSession, end: number): Promise<Distribution[]> {
