@@ -298,15 +298,7 @@ export class RegionBuilder {
       const differs = (tag: 0 | 8) => page.xor(load('i64', entry, tag));
       const both = span.loads && span.stores;
       const missed = both ? differs(0).or(differs(8)).ne(0) : page.ne(load('i64', entry, span.stores ? 8 : 0));
-      f.if(missed, () => {
-        const filled = this.rt.refill.call(
-          this.hart,
-          low,
-          span.high - span.low,
-          (span.loads ? 1 : 0) + (span.stores ? 2 : 0),
-        );
-        f.if(filled.eqz(), () => this.leaveAt('memory', offset));
-      });
+      f.if(missed, () => this.leaveAt('memory', offset));
       f.set(host, low.wrap().add(load('i32', entry, 16)));
     });
     this.#known.add({ ...span, host });
