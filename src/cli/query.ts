@@ -69,7 +69,12 @@ export const queryCommand = command(
     symbols: { ...symbolsOption, group: 'What' },
     format: { type: 'choice', choices: ['table', 'json', 'csv'], default: 'table', describe: 'how rows are printed' },
     workers: { type: 'text', value: 'N', describe: 'threads that replay side by side; as many as there are cores' },
-    'memory-budget': { type: 'text', value: 'MIB', default: '2048', describe: 'memory to use, in MiB' },
+    'memory-budget': {
+      type: 'text',
+      value: 'MIB',
+      default: '2048',
+      describe: 'memory to use, in MiB; on many cores, more of it lets more threads search',
+    },
   },
   async (args) => {
     const kind = args.kind as Kind;

@@ -70,8 +70,10 @@ class Cancelled extends Error {}
 const BREATH_MS = 10;
 /** Going back, stretches so long before now are looked through here, one after the other, before threads look through the rest. */
 const NEAR = [2 ** 12, 2 ** 16, 2 ** 20, 2 ** 24];
-/** A searching thread has its own copy of code and of the pages that it looks at: more threads than have room for them would not be quicker. */
-const THREAD_BYTES_MIN = 2 ** 27;
+/** What a searching thread takes for JavaScript and for what it reads of the trace, about. */
+const SCRIPT_BYTES = 2 ** 26;
+/** And for its copy of code and of the pages that it looks at: more threads than have room for these would not be quicker. */
+const MACHINE_BYTES_MIN = 2 ** 27;
 /** Hits that a search keeps at a time. */
 const KEEP_MAX = 10_000;
 
@@ -97,13 +99,13 @@ export class Engine {
     this.#live = live;
     // Whoever opens a trace goes somewhere in it, mostly at once.
     this.#compiler.start();
-    // A quarter is left to what JavaScript needs; a searching thread keeps few states, the timeline many.
+    // A quarter is left to what JavaScript needs here and elsewhere; a searching thread keeps few states, the timeline many.
     const share = (memoryBudget * 3) / 8;
-    const threads = Math.max(1, Math.min(workers, Math.floor(share / THREAD_BYTES_MIN)));
+    const threads = Math.max(1, Math.min(workers, Math.floor(share / (SCRIPT_BYTES + MACHINE_BYTES_MIN))));
     this.timeline = new Timeline(trace, { memoryBudget: share, at: at === 'end' ? trace.replayableTo : at });
     // Whoever seeks waits for this machine alone; the searching threads have all cores busy as it is.
     this.timeline.machine.cpu.jit.compiler = this.#compiler;
-    this.#pool = new Pool({ path, size: threads, memoryBudget: share / threads });
+    this.#pool = new Pool({ path, size: threads, memoryBudget: Math.max(0, share / threads - SCRIPT_BYTES) });
     this.#bookmarks = new Bookmarks(path);
   }
 

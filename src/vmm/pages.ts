@@ -239,7 +239,7 @@ export class Pages {
       frames[at] = change.content < 0 ? 0 : this.pool.outside(change.content);
       const { words } = hashes[index]!;
       this.#digester.remove(change.page, words, 4 * at);
-      words.set(change.hashes.subarray(change.at, change.at + 4), 4 * at);
+      for (let i = 0; i < 4; i++) words[4 * at + i] = change.hashes[change.at + i];
       this.#digester.add(change.page, words, 4 * at);
     }
     for (const chunk of chunks) if (chunk) chunk.references++;
