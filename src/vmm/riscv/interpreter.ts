@@ -24,7 +24,7 @@ import type { Instruction } from './encoding.ts';
 import { FloatOperands } from './float-operands.ts';
 import { CAUSE, DTLB_ENTRIES, FAST_ENTRY_BYTES, H, PRIV } from './hart.ts';
 import { fastFetchEntry, fastFetchKey } from './mmu.ts';
-import { REGION_PARAMS } from './region.ts';
+import { REGION_PARAMS, STEP_FIRST } from './region.ts';
 import { defineRuntime, type Runtime } from './runtime.ts';
 import type { Semantics } from './semantics.ts';
 
@@ -426,8 +426,8 @@ function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: L
 }
 
 /**
- * At a jump's target: runs the compiled region that begins there. One that takes no step, because the budget is short or because its
- * first instruction needs help, leaves the way to the interpreter. Targets without a region are counted.
+ * At a jump's target: runs the compiled region that begins there. One that takes no step, because the budget is short, or that has come to an
+ * instruction that needs help, leaves the way to the interpreter. Targets without a region are counted.
  */
 function runRegion(f: Fn, rt: Runtime, regions: Signature, v: Locals, top: Label): void {
   const { hart, budget, records, target } = v;
@@ -441,9 +441,9 @@ function runRegion(f: Fn, rt: Runtime, regions: Signature, v: Locals, top: Label
       const left = f.let(new CallIndirect(regions, entry, [hart, budget, target.and(PAGE_MASK)]));
       f.if(left.ne(budget), () => {
         f.set(records, load('i32', hart, H.fetchRecords));
-        f.set(budget, left);
+        f.set(budget, left.and(~STEP_FIRST));
         f.set(target, load('i64', hart, H.pc));
-        f.br(top);
+        f.brIf(top, left.geS(0));
       });
     },
     () => {

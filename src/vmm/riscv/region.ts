@@ -6,7 +6,8 @@
  * the interpreter, which executes that instruction from the exact position at which the region stops. So positions, traps and
  * inputs need no second implementation here.
  *
- * Signature: (hart, budget, page) -> budget left; `page` is the virtual address of the entry's page, and the hart's pc says where to go on.
+ * Signature: (hart, budget, page) -> budget left, with STEP_FIRST set where the next instruction is the interpreter's; `page` is the virtual address
+ * of the entry's page, and the hart's pc says where to go on.
  * Integer registers live in locals: those used are loaded at the entry, those written are stored at the exit.
  */
 import { assert } from '../../base/assert.ts';
@@ -34,6 +35,10 @@ import type { Runtime } from './runtime.ts';
 
 /** Steps between two looks at the budget: so many are left to the interpreter when it runs short. */
 const UNCHECKED_MAX = 64;
+
+/** With the budget left: the instruction where the region has stopped, on the page that it was on, needs help. A budget has 31 bits. */
+export const STEP_FIRST = 0x8000_0000 | 0;
+const NEEDS_HELP: ReadonlySet<ExitReason> = new Set<ExitReason>(['stop', 'memory', 'illegal']);
 
 /** Functions of the interpreter's module that regions call. */
 export type Exported = ReadonlyMap<string, Func>;
@@ -201,7 +206,7 @@ export class RegionBuilder {
     });
     for (const offset of this.#written) f.store('i64', this.hart, offset, this.#registers.get(offset)!);
     f.store('i64', this.hart, H.pc, this.#out);
-    if (this.#counting) this.#countSteps(load('i64', i32(0), COUNTED_STEPS).sub(this.#budget.extU()));
+    if (this.#counting) this.#countSteps(load('i64', i32(0), COUNTED_STEPS).sub(this.#budget.and(~STEP_FIRST).extU()));
     f.return(this.#budget);
   }
 
@@ -394,6 +399,7 @@ export class RegionBuilder {
     const { steps } = this.#known;
     if (steps > 0) f.set(this.#budget, this.#budget.sub(steps));
     f.set(this.#out, target);
+    if (NEEDS_HELP.has(reason)) f.set(this.#budget, this.#budget.or(STEP_FIRST));
     if (this.#counting) this.#countExit(reason);
     f.br(this.#exit);
   }
