@@ -63,15 +63,13 @@ async function thinned(outcome: Outcome): Promise<Outcome> {
   if (!closed || closed.failed) return outcome;
   const { mayThin, thinRecording } = await import('../trace/thin.ts');
   if (!mayThin(closed.end.position)) return outcome;
-  terminal.report(
-    { event: 'thinning' },
-    () => 'the old checkpoints of a long recording are thinned; Ctrl-C keeps them all',
-  );
   const controller = new AbortController();
   const abort = () => controller.abort();
   for (const signal of SIGNALS) process.on(signal, abort);
   try {
-    const result = await thinRecording(closed.path, controller.signal);
+    const text = 'thinning the old checkpoints of a long recording; Ctrl-C keeps them all';
+    const begin = () => terminal.report({ event: 'thinning' }, () => text);
+    const result = await thinRecording(closed.path, { signal: controller.signal, begin });
     return result ? { ...outcome, closed: { ...closed, bytes: statSync(closed.path).size } } : outcome;
   } catch (error) {
     if (!controller.signal.aborted && !(error instanceof UserError)) throw error;

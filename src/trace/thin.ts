@@ -4,6 +4,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { assert } from '../base/assert.ts';
+import { FIRST_CONTENT } from './changes.ts';
 import { checkPages } from './check-pages.ts';
 import { CopiedContents } from './copied-contents.ts';
 import { TraceEncoder } from './encoder.ts';
@@ -24,11 +25,11 @@ export const gapOfEighth =
 const RECENT_STEPS = 64e9;
 
 /** What a recording has when it has ended: in what is older than that, gaps that take some seconds to replay after an hour's work. */
-const gapOfRecording: GapAt = (age) => Math.max(0, age - RECENT_STEPS) / 512;
+const gapOfRecording: GapAt = (age) => Math.max(0, age - RECENT_STEPS) / 256;
 
-/** Whether a recording of so many steps has something to thin. */
+/** Whether a recording of so many steps may have enough to thin: in less, what is recent is too much of it. */
 export function mayThin(steps: number): boolean {
-  return steps > RECENT_STEPS;
+  return steps > 4 * RECENT_STEPS;
 }
 
 /**
@@ -81,18 +82,23 @@ export async function thin(trace: TraceReader, path: string, options: ThinOption
 }
 
 /**
- * Thins the old part of a recording that has ended, where that halves its checkpoints; null where it does not. The file is replaced at once by one whose
- * checkpoints have been checked against what the recorder's digests say; whatever happens before, it stays as it was.
+ * Thins the old part of a recording that has ended, where that leaves at most half of its page contents; null where it does not. The file is replaced at once
+ * by one whose checkpoints have been checked against what the recorder's digests say; whatever happens before, it stays as it was. `begin` is called when it is worth it.
  */
 export async function thinRecording(
   path: string,
-  signal: AbortSignal,
-  gapAt = gapOfRecording,
+  { signal, begin, gapAt = gapOfRecording }: { signal: AbortSignal; begin?: () => void; gapAt?: GapAt },
 ): Promise<Thinned | null> {
   const trace = TraceReader.open(path);
   try {
-    const positions = trace.checkpoints.map((c) => c.position);
-    if (trace.damage || checkpointsToKeep(positions, gapAt).length * 2 > positions.length) return null;
+    if (trace.damage) return null;
+    const kept = checkpointsToKeep(
+      trace.checkpoints.map((c) => c.position),
+      gapAt,
+    );
+    const named = await contentsNamed(trace, new Set(kept), signal);
+    if (named * 2 > trace.statistics().contents) return null;
+    begin?.();
     const accept = (written: string) => {
       const thinned = TraceReader.open(written, { check: true });
       checkPages(thinned);
@@ -102,6 +108,22 @@ export async function thinRecording(
   } finally {
     trace.close();
   }
+}
+
+/** How many contents some of the checkpoints name. */
+async function contentsNamed(trace: TraceReader, kept: ReadonlySet<number>, signal: AbortSignal): Promise<number> {
+  const named = new Set<number>();
+  const since = new Map<number, number>();
+  for (const checkpoint of trace.checkpoints) {
+    const { pages, refs } = trace.changes(checkpoint);
+    for (let row = 0; row < pages.length; row++) since.set(pages[row], refs[row]);
+    if (!kept.has(checkpoint.index)) continue;
+    for (const ref of since.values()) if (ref >= FIRST_CONTENT) named.add(ref);
+    since.clear();
+    await setImmediate();
+    signal.throwIfAborted();
+  }
+  return named.size;
 }
 
 async function write(

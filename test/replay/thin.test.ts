@@ -82,19 +82,21 @@ test('a thinned trace has the same events and the same states', async () => {
 
     // In place, as a long recording is thinned that has ended.
     const never = new AbortController().signal;
+    let begun = 0;
     const before = readFileSync(whole);
-    assert.equal(await thinRecording(whole, never, () => 0), null, 'nothing is gained');
-    await assert.rejects(thinRecording(whole, AbortSignal.abort(), gapAt), { name: 'AbortError' });
+    assert.equal(await thinRecording(whole, { signal: never, gapAt: () => 0 }), null, 'nothing is gained');
+    await assert.rejects(thinRecording(whole, { signal: AbortSignal.abort(), gapAt }), { name: 'AbortError' });
     const damaged = join(folder, 'damaged.trace');
     const pages = trace.chunks().find(({ type }) => type === 'pages')!;
     writeFileSync(
       damaged,
       before.map((byte, at) => (at === pages.offset + 100 ? byte ^ 1 : byte)),
     );
-    await assert.rejects(thinRecording(damaged, never, gapAt), /damaged at offset/);
+    await assert.rejects(thinRecording(damaged, { signal: never, gapAt }), /damaged at offset/);
     assert.deepEqual(readFileSync(whole), before);
     assert.deepEqual(readdirSync(folder).sort(), ['damaged.trace', 'thinned.trace', 'whole.trace']);
-    assert.deepEqual(await thinRecording(whole, never, gapAt), result);
+    assert.deepEqual(await thinRecording(whole, { signal: never, gapAt, begin: () => begun++ }), result);
+    assert.equal(begun, 1);
     assert.deepEqual(readFileSync(whole), readFileSync(thinned));
     assert.equal(trace.checkpoints.length, result.of, 'who has the old one open reads on in it');
     verify(trace);
