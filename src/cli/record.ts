@@ -70,7 +70,9 @@ async function thinned(outcome: Outcome): Promise<Outcome> {
     const text = 'thinning the old checkpoints of a long recording; Ctrl-C keeps them all';
     const begin = () => terminal.report({ event: 'thinning' }, () => text);
     const result = await thinRecording(closed.path, { signal: controller.signal, begin });
-    return result ? { ...outcome, closed: { ...closed, bytes: statSync(closed.path).size } } : outcome;
+    if (!result) return outcome;
+    const bytes = statSync(closed.path).size;
+    return { ...outcome, closed: { ...closed, bytes }, last: { ...outcome.last, traceBytes: bytes } };
   } catch (error) {
     if (!controller.signal.aborted && !(error instanceof UserError)) throw error;
     const reason = controller.signal.aborted ? 'interrupted' : (error as UserError).message;
