@@ -291,8 +291,9 @@ function cellsOf(
   const pc = place ? `${hex(hit.pc)} <${place}>` : hex(hit.pc);
   // Where the console's log was asked, only the position is known.
   if (hit.detail?.text !== undefined) return [String(hit.position), '-', '-', '-', whatOf(row, causeName)];
+  const [hart, at] = hit.detail?.byHand ? ['-', '-'] : [String(hit.hart), pc];
   const shown = values.map((value, i) => (value === null ? '-' : printed[i].show(value)));
-  return [String(hit.position), seconds(timeNs), String(hit.hart), pc, whatOf(row, causeName), ...shown];
+  return [String(hit.position), seconds(timeNs), hart, at, whatOf(row, causeName), ...shown];
 }
 
 function placeOf(pc: bigint, symbols: Symbols): string | null {
@@ -303,13 +304,14 @@ function placeOf(pc: bigint, symbols: Symbols): string | null {
 }
 
 function whatOf({ hit: { detail = {} }, call }: QueryRow, causeName: (cause: number) => string): string {
-  const { access, address, length, before, after, cause, value, number, function: fn, device, text } = detail;
+  const { access, address, length, before, after, cause, value, number, function: fn, device, byHand, text } = detail;
   if (call) {
     const { arguments: passed, returned } = call;
     const result = returned ? `${hex(returned.a0, 1)} at ${returned.position}` : 'has not returned';
     return `(${passed.map((a) => hex(a, 1)).join(', ')}) = ${result}`;
   }
-  const by = device === undefined ? '' : ` by ${device}`;
+  const by = byHand ? ' by hand' : device === undefined ? '' : ` by ${device}`;
+  if (byHand && access === undefined) return `set to ${hex(after ?? 0n, 1)}${by}`;
   if (before !== undefined && after !== undefined) return `${hex(before, 1)} -> ${hex(after, 1)}${by}`;
   if (access !== undefined) return `${access} of ${length} at ${hex(address!, 1)}${by}`;
   if (cause !== undefined) return value === 0n ? causeName(cause) : `${causeName(cause)}, value ${hex(value ?? 0n, 1)}`;

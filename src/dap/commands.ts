@@ -76,8 +76,8 @@ export async function runCommand(console: Console, line: string): Promise<string
   const match = /^\s*([a-z-]+)(?:\s+(.*))?$/s.exec(line);
   if (!match || !Object.hasOwn(COMMANDS, match[1])) return null;
   const rest = (match[2] ?? '').trim();
-  // `history = 3` and `calls[1]` are expressions.
-  if (/^([=<>!&|^*/%?.[+]|-[^-]|->)/.test(rest)) return null;
+  // `history = 3`, `history * 3` and `calls[1]` are expressions; `history *p` and `history &x` are not.
+  if (/^([=<>!|^/%?.[+]|\*(?![\w(*$])|&(?![\w(])|-[^-]|->)/.test(rest)) return null;
   return COMMANDS[match[1]].run(console, rest);
 }
 
@@ -119,7 +119,7 @@ async function goToWrite(console: Console, expression: string, last: boolean): P
     const moment = { position: hit.position, timeNs, hart: hit.hart, text: whereText(console, hit) };
     tellMoments(console, `${last ? 'last' : 'first'} write of ${expression}`, [moment]);
     await console.seek(hit.position);
-    return `${text}; the machine is about to write it`;
+    return hit.detail?.byHand ? text : `${text}; the machine is about to write it`;
   }
   return last ? `nothing wrote it before position ${count(position)}` : 'nothing ever writes it';
 }
@@ -187,11 +187,13 @@ function listed(rows: readonly string[], { signal }: Control, nothing: string): 
 /** One line about an event: when, who, where. */
 function hitText(console: Console, hit: Hit): string {
   const { position, hart, detail } = hit;
+  if (detail?.byHand) return `${count(position)}  ${whereText(console, hit)}`;
   const by = detail?.device === undefined ? `hart ${hart}` : detail.device;
   return `${count(position)}  ${by}  ${whereText(console, hit)}`;
 }
 
-function whereText({ symbols }: Console, { pc }: Hit): string {
+function whereText({ symbols }: Console, { pc, detail }: Hit): string {
+  if (detail?.byHand) return `changed by hand${detail.after === undefined ? '' : ` to ${hex(detail.after)}`}`;
   const where = placeText(symbols.symbolise(pc)?.location ?? null);
   return [symbolText(symbols, pc) ?? hex(pc), where].filter((part) => part !== '').join('  ');
 }

@@ -18,6 +18,7 @@ import { TraceReader } from '../trace/index.ts';
 import { RAM_BASE } from '../vmm/layout.ts';
 import { translate } from '../vmm/riscv/inspect.ts';
 import { Bookmarks } from './bookmarks.ts';
+import { changesByHand, merged } from './by-hand.ts';
 import { consoleHits, withoutConsole } from './console-stops.ts';
 import { Ignored, wantedAtAll } from './ignored.ts';
 import { hartRegisters, hartState, readMemory } from './look.ts';
@@ -205,8 +206,7 @@ export class Engine {
   }
 
   overview(spec: OverviewSpec): Overview {
-    this.#clock ??= new GuestClock(this.#trace);
-    return overview(this.#trace, this.#clock, this.#consoleLog(), spec);
+    return overview(this.#trace, this.#guestClock(), this.#consoleLog(), spec);
   }
 
   addStop(spec: StopSpec): number {
@@ -274,8 +274,12 @@ export class Engine {
       order: newest ? ('newest' as const) : ('oldest' as const),
       calls: spec.kind === 'calls',
     };
-    for await (const rows of this.#search(request, task)) {
-      yield take(rows);
+    const byHand =
+      spec.kind === 'events'
+        ? changesByHand(this.#trace, numbered, [from, to], (p) => this.#guestClock().timeAt(p))
+        : [];
+    for await (const rows of merged(this.#search(request, task), byHand, request.order)) {
+      yield take(rows.map((row) => (row.hit.detail?.byHand ? { ...row, values: print.map(() => null) } : row)));
       if (left === 0) return;
     }
   }
@@ -536,6 +540,11 @@ export class Engine {
     if (!Number.isInteger(hart) || hart < 0 || hart >= harts)
       throw new UserError(`hart ${hart}: one from 0 to ${harts - 1} is needed`);
     return hart;
+  }
+
+  #guestClock(): GuestClock {
+    this.#clock ??= new GuestClock(this.#trace);
+    return this.#clock;
   }
 
   #consoleLog(): ConsoleLog {

@@ -121,8 +121,7 @@ export function rowText({ hit, timeNs, values, call }: QueryRow, print: readonly
   const parts = [
     hit.position.toLocaleString('en-US').padStart(15),
     `${(timeNs / 1e9).toFixed(6)} s`.padStart(14),
-    `hart ${hit.hart}`,
-    `pc ${hex(hit.pc)}`,
+    ...(hit.detail?.byHand ? ['by hand'] : [`hart ${hit.hart}`, `pc ${hex(hit.pc)}`]),
     ...detailText(hit.detail),
     ...print.map((expression, i) => `${expression}=${values[i] === null ? 'nothing' : hex(values[i])}`),
   ];

@@ -123,6 +123,8 @@ export interface HitDetail {
   readonly length?: number;
   readonly access?: 'read' | 'write';
   readonly device?: string;
+  /** An operator changed it, between two steps: no hart did, and `hart` is that of a register. Only answers to questions have such. */
+  readonly byHand?: true;
   /** Of a change of memory (little-endian; ranges of up to 8 bytes) or of a register: before and after. */
   readonly before?: bigint;
   readonly after?: bigint;

@@ -7,7 +7,7 @@ import { Random } from '../../src/base/random.ts';
 import { verify } from '../../src/replay/verify.ts';
 import { TraceReader } from '../../src/trace/index.ts';
 import { CHECKOUT } from '../cli/small.ts';
-import { EMBEDDED_KERNEL, scratch } from '../support/guests.ts';
+import { chronovisor, EMBEDDED_KERNEL, scratch } from '../support/guests.ts';
 import { type Body, Client, source } from './client.ts';
 
 const MACHINE = {
@@ -302,6 +302,31 @@ test('what is changed is part of the recording', async (t) => {
   assert.equal(await value('message->serial'), '79');
   assert.equal(await value('$t4'), '-1');
 
+  // Who wrote it: a person, here, more than once; before, the guest.
+  const say = async (text: string): Promise<string> => {
+    const [{ id }] = await client.stack(threadId);
+    return (await client.ask('evaluate', { expression: text, context: 'repl', frameId: id })).result;
+  };
+  const written79 = `${changed.toLocaleString('en-US')}  changed by hand to 0x4f`;
+  assert.equal(await say(`last-write ${there}`), written79);
+  assert.equal(await client.position(), changed);
+  const values = (await say(`history ${there}`)).split('\n');
+  assert.deepEqual(values.slice(0, 2), [written79, written79.replace('4f', '4e')]);
+  assert.match(values[2], / {2}hart \d {2}write_letters\S* {2}\S*work\.c:\d+ {2}0x0 -> 0x1$/);
+  // Of a name alone C may have a say: a product is no command.
+  assert.match(
+    await client.ask('evaluate', { expression: 'history * 3', context: 'repl' }),
+    /nothing is called 'history'/,
+  );
+  assert.match(await say('last-write $t4'), /changed by hand to 0xffffffffffffffff$/);
+  await client.move('next', { threadId, granularity: 'instruction' });
+  assert.equal(await say(`last-write ${there}`), written79);
+  assert.equal(await client.position(), changed);
+  await client.move('stepBack', { threadId, granularity: 'instruction' });
+  assert.match(await say(`last-write ${there}`), / {2}hart \d {2}write_letters.*about to write it$/);
+  assert.match(await say(`first-write ${there}`), / {2}hart \d {2}.*about to write it$/);
+  await client.move('chronovisor/seek', { position: changed });
+
   // The guest finds out that the message is not the one that was sent.
   await client.ask('setBreakpoints', { source: source('mailbox.c'), breakpoints: [] });
   const stopped = client.next('stopped');
@@ -312,6 +337,23 @@ test('what is changed is part of the recording', async (t) => {
   assert.deepEqual(
     [...reader.inputs(changed, changed + 1)].map(({ input }) => input.kind).filter((kind) => kind !== 'clock'),
     ['memory', 'register', 'register', 'register', 'memory', 'register'],
+  );
+  const what = `${address.split(' ')[0]},4`;
+  const asked = await chronovisor('query', trace, 'last-write', what, '--to', String(changed));
+  assert.match(asked.stdout, new RegExp(`^${changed} .* - +- +write of 4 at ${address.split(' ')[0]} by hand$`, 'm'));
+  const rows = await chronovisor('query', trace, 'writers', what, '--format', 'json');
+  const byHand = rows.stdout
+    .trim()
+    .split('\n')
+    .map((row): Body => JSON.parse(row));
+  assert.deepEqual(
+    byHand.filter((row) => row.byHand).map((row) => row.position),
+    [changed, changed],
+  );
+  const positions = byHand.map((row) => row.position);
+  assert.deepEqual(
+    positions,
+    positions.toSorted((a, b) => a - b),
   );
 });
 

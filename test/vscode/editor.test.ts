@@ -246,6 +246,8 @@ editorTest(
       await memory.locator('.changed').first().waitFor();
       assert.notEqual(await memory.locator('.grid').textContent(), before);
       await editor.picture('memory');
+      const here = await editor.position();
+      assert.ok((await editor.moved(() => memory.locator('.cell.at').first().dblclick())) < here, 'who wrote the byte');
     });
 
     await step('a bookmark is set, listed and gone to', async () => {

@@ -55,6 +55,17 @@ export function registerReader(name: string): Read | undefined {
   return REGISTERS.get(name);
 }
 
+/** Whether two names are of the same register: such as `a0` and `x10`. */
+export function sameRegister(a: string, b: string): boolean {
+  return plainName(a) === plainName(b);
+}
+
+function plainName(name: string): string {
+  if (name === 'fp') return X_NAMES[8];
+  const [, bank, number] = /^([xf])(\d{1,2})$/.exec(name) ?? [];
+  return (bank === undefined ? undefined : (bank === 'x' ? X_NAMES : F_NAMES)[Number(number)]) ?? name;
+}
+
 type Write = (cpu: RiscvCpu, hart: number, value: bigint) => void;
 
 /** Exception vectors: direct or vectored (privileged specification, 3.1.7). */
