@@ -1,6 +1,6 @@
 /** Files that a person names on the command line. Whatever is wrong with one is told with the option that named it. */
-import { closeSync, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, fstatSync, openSync, read, readFileSync, readSync, type Stats } from 'node:fs';
+import { promisify } from 'node:util';
 import { UserError } from '../base/assert.ts';
 import { bytes } from './format.ts';
 
@@ -36,26 +36,29 @@ export function readUserFile(option: string, path: string, maxBytes: number): Ui
 }
 
 /**
- * The same, read while the caller does something else. A regular file then lies in shared memory, which another thread may go on to use.
+ * The same, read while the caller does something else: the reading has begun when this returns, however long the caller's work keeps the event
+ * loop waiting. A regular file then lies in shared memory, which another thread may go on to use.
  */
 export async function readUserFileMeanwhile(option: string, path: string, maxBytes: number): Promise<Uint8Array> {
-  let file: FileHandle | null = null;
+  let file: number | null = null;
   try {
-    file = await open(path, 'r');
-    const stat = checkReadable(option, path, file.fd, maxBytes);
-    if (!stat.isFile()) return await file.readFile();
+    file = openSync(path, 'r');
+    const stat = checkReadable(option, path, file, maxBytes);
+    if (!stat.isFile()) return readFileSync(file);
     const target = new Uint8Array(new SharedArrayBuffer(stat.size));
     let done = 0;
     for (let got = -1; done < target.length && got !== 0; done += got) {
-      got = (await file.read(target, done, target.length - done, done)).bytesRead;
+      got = (await readInto(file, target, done, target.length - done, done)).bytesRead;
     }
     return target.subarray(0, done);
   } catch (error) {
     throw refusal(option, path, error);
   } finally {
-    await file?.close();
+    if (file !== null) closeSync(file);
   }
 }
+
+const readInto = promisify(read);
 
 function checkReadable(option: string, path: string, file: number, maxBytes: number): Stats {
   const stat = fstatSync(file);
