@@ -460,7 +460,13 @@ export class Adapter {
     const stop =
       'register' in what
         ? ({ kind: 'register', register: what.register } as const)
-        : ({ kind: 'watch', access: 'change', address: what.address, length: what.bytes } as const);
+        : ({
+            kind: 'watch',
+            access: 'change',
+            address: what.address,
+            length: what.bytes,
+            ...(what.space === undefined ? {} : { space: what.space }),
+          } as const);
     this.#move(task, { title: 'Looking for a change', reason: 'goto', hart: null }, (t) => run(t, direction, [stop]));
   }
 
@@ -628,11 +634,14 @@ export class Adapter {
   }
 
   async #writeMemory(args: Arguments, task: Task): Promise<object> {
-    const { hart } = this.#mustLive().variables.now.event;
+    const { now } = this.#mustLive().variables;
+    const { address, space } = args.place('memoryReference');
+    const hart = space === undefined ? now.event.hart : now.hartIn(space);
+    if (hart === undefined) throw new UserError('no hart uses these page tables now: their memory cannot be changed');
     const text = args.text('data');
     const bytes = Buffer.from(text, 'base64');
     if (bytes.toString('base64') !== text) throw new UserError("writeMemory: 'data' must be bytes in base64");
-    if (bytes.length > 0) await this.#change(task, { kind: 'memory', hart, address: look.placeOf(args), bytes });
+    if (bytes.length > 0) await this.#change(task, { kind: 'memory', hart, address, bytes });
     return { bytesWritten: bytes.length };
   }
 
@@ -679,6 +688,7 @@ export class Adapter {
         linux: variables.now.linux,
         seek: (position) => this.#seekNow(debuggee, position, control),
         watched: (expression) => watchedBy(variables.now, frame, expression),
+        hartIn: (space) => (space === undefined ? variables.now.event.hart : variables.now.hartIn(space)),
       };
       return runCommand(console, text);
     });

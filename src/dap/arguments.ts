@@ -93,6 +93,15 @@ export class Arguments {
     return parseAddress(this.text(name)) ?? this.#fail(name, 'an address such as "0x80200000"');
   }
 
+  /** A place in memory that `referenceTo` has named, moved by `offset`. */
+  place(name: string): Place {
+    const [address, space = null] = this.text(name).split('@').map(parseAddress);
+    if (address === null || (space === null && this.text(name).includes('@')))
+      return this.#fail(name, 'an address such as "0x80200000"');
+    const there = { address: BigInt.asUintN(64, address + BigInt(this.integer('offset', 0))) };
+    return space === null ? there : { ...there, space };
+  }
+
   /** A text or a number, as a text. */
   textOrNumber(name: string): string {
     const value = this.#value(name);
@@ -119,6 +128,18 @@ export function parseAddress(text: string): bigint | null {
   if (!/^(0x[0-9a-f]{1,16}|\d{1,20})$/i.test(plain)) return null;
   const value = BigInt(plain);
   return value < 1n << 64n ? value : null;
+}
+
+/** A place in memory. */
+export interface Place {
+  readonly address: bigint;
+  /** By these page tables, a value of `satp`; without it by those of the hart that the stop is about. */
+  readonly space?: bigint;
+}
+
+/** How a client names a place: `0x80008000`, or with the page tables `0x7ffd1000@0x8000000000081234`. */
+export function referenceTo(address: bigint, space: bigint | undefined): string {
+  return space === undefined ? hex(address) : `${hex(address)}@${hex(space)}`;
 }
 
 export const hex = (value: bigint) => `0x${value.toString(16)}`;

@@ -2,6 +2,7 @@
 import { UserError } from '../base/assert.ts';
 import type { StateChange } from '../debugger/session.ts';
 import { castTo, ExpressionError, evaluate, type Frame, registerName, type Target, Value } from '../symbols/index.ts';
+import { isTaskThread } from './linux.ts';
 import type { FrameReference, Moment } from './moment.ts';
 
 const REGISTER_BYTES = 8;
@@ -14,7 +15,9 @@ export async function changeOf(
   wanted: string,
 ): Promise<StateChange> {
   const frame = await moment.frame(reference);
-  const { hart } = reference;
+  // A task that waits has the kernel's memory in common with whoever runs.
+  const waits = isTaskThread(reference.hart);
+  const hart = waits ? moment.event.hart : reference.hart;
   return moment.settle((): StateChange => {
     if (text.trim() === '$pc') {
       if (frame.machine.method !== 'registers') throw outer(text);
@@ -27,6 +30,9 @@ export async function changeOf(
       throw new UserError(`'${text}' is in no one place: it cannot be set`);
     }
     const bytes = bytesOf(value, target, wanted, frame);
+    if (waits && (target.kind !== 'memory' || moment.spaceOf(reference.hart, target.address) !== undefined)) {
+      throw new UserError(`'${text}' is of a task that waits: only the kernel's memory can be changed from there`);
+    }
     if (target.kind === 'memory') return { kind: 'memory', hart, address: target.address, bytes };
     if (bytes.length > REGISTER_BYTES)
       throw new UserError(`'${text}' is in more than one register: set them one by one`);

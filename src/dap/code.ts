@@ -44,19 +44,25 @@ function codeBetween(memory: MemoryReader, from: bigint, to: bigint): Instructio
  * So many instructions that end before an address. Instructions have no boundaries of their own: a function is decoded from its beginning; where there is none, of
  * the starts up to some bytes away the farthest is taken whose decoding comes out just at the address and has nothing invalid.
  */
-export function codeBefore(symbols: Symbols, memory: MemoryReader, address: bigint, count: number): Instruction[] {
+export function codeBefore(
+  symbols: Symbols,
+  memory: MemoryReader,
+  address: bigint,
+  count: number,
+  space?: string,
+): Instruction[] {
   let found: Instruction[] = [];
   let at = address;
   while (found.length < count) {
-    const piece = at === 0n ? [nothing(BigInt.asUintN(64, at - 2n))] : pieceBefore(symbols, memory, at);
+    const piece = at === 0n ? [nothing(BigInt.asUintN(64, at - 2n))] : pieceBefore(symbols, memory, at, space);
     found = [...piece, ...found];
     at = BigInt.asUintN(64, piece[0].address);
   }
   return found.slice(-count);
 }
 
-function pieceBefore(symbols: Symbols, memory: MemoryReader, at: bigint): Instruction[] {
-  const known = symbols.symbolAt(at - 1n);
+function pieceBefore(symbols: Symbols, memory: MemoryReader, at: bigint, space: string | undefined): Instruction[] {
+  const known = symbols.symbolAt(at - 1n, space);
   const start = known && inMemory(known.module, known.symbol.address);
   if (start !== null && start < at && at - start <= FUNCTION_BYTES_MAX) {
     const piece = codeBetween(memory, start, at);
@@ -91,8 +97,8 @@ function instructionAt(memory: MemoryReader, address: bigint): Instruction {
 }
 
 /** `name+0x12` of an address; null where there is no symbol. */
-export function symbolText(symbols: Symbols, address: bigint): string | null {
-  const found = symbols.symbolAt(address);
+export function symbolText(symbols: Symbols, address: bigint, space?: string): string | null {
+  const found = symbols.symbolAt(address, space);
   if (!found) return null;
   const offset = address - inMemory(found.module, found.symbol.address);
   return offset === 0n ? found.symbol.name : `${found.symbol.name}+${hex(offset)}`;

@@ -9,6 +9,7 @@ import { placeText, symbolText } from './code.ts';
 import type { LinuxMoment } from './linux.ts';
 import { LINUX_COMMANDS } from './linux-commands.ts';
 import type { Tell } from './protocol.ts';
+import type { Watched } from './variables.ts';
 import { tellBookmarks } from './views.ts';
 
 /** What commands need of the adapter. */
@@ -22,7 +23,9 @@ export interface Console {
   /** Goes to a position and tells the client so. */
   seek(position: number): Promise<void>;
   /** The memory or register that an expression names. */
-  watched(expression: string): Promise<{ address: bigint; bytes: number } | { register: string }>;
+  watched(expression: string): Promise<Watched>;
+  /** A hart that has these page tables in use; undefined if none does. */
+  hartIn(space: bigint | undefined): number | undefined;
 }
 
 export interface Command {
@@ -98,7 +101,8 @@ async function stopOn(console: Console, expression: string, access: 'write' | 'c
   if (expression === '') throw new UserError('an expression is needed, such as the name of a variable');
   const what = await console.watched(expression);
   if ('register' in what) return { kind: 'register', register: what.register };
-  const { hart } = await console.session.where();
+  const hart = console.hartIn(what.space);
+  if (hart === undefined) throw new UserError('the task that this belongs to waits: ask at a moment when it runs');
   const address = await console.session.translate(hart, what.address);
   if (address === null) throw new UserError(`${hex(what.address)}: nothing is mapped there now`);
   return { kind: 'watch', access, address, length: what.bytes, physical: true };

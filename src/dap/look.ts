@@ -4,9 +4,9 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { UserError } from '../base/assert.ts';
 import { EXCEPTIONS } from '../debugger/causes.ts';
 import type { Hit } from '../debugger/session.ts';
-import { taskText } from '../linux/index.ts';
+import { satpOfSpace, taskText } from '../linux/index.ts';
 import { breakableLines, inMemory } from '../symbols/index.ts';
-import { type Arguments, hex } from './arguments.ts';
+import { type Arguments, hex, referenceTo } from './arguments.ts';
 import { codeBefore, codeFrom, type Instruction, symbolText } from './code.ts';
 import type { Debuggee } from './debuggee.ts';
 import { taskThread } from './linux.ts';
@@ -64,7 +64,7 @@ export async function stackTrace(debuggee: Debuggee, hart: number, start: number
       id: variables.frameNumber({ hart, index: start + i }),
       name: program === null ? shown : `${program}!${shown}`,
       ...place,
-      instructionPointerReference: hex(machine.pc),
+      instructionPointerReference: referenceTo(machine.pc, moment.spaceOf(hart, machine.pc)),
       ...(module ? { moduleId: module.number } : {}),
     });
   }
@@ -101,18 +101,18 @@ export function modules({ symbols, linux }: Debuggee, start: number, count: numb
   return { modules: all.slice(start, count === 0 ? undefined : start + count), totalModules: all.length };
 }
 
-/** Where a memory reference and an offset lead. */
-export function placeOf(args: Arguments): bigint {
-  return BigInt.asUintN(64, args.address('memoryReference') + BigInt(args.integer('offset', 0)));
-}
-
 export async function readMemory({ session, variables }: Debuggee, args: Arguments) {
-  const address = placeOf(args);
+  const { address, space } = args.place('memoryReference');
   const count = args.whole('count');
   if (count > MEMORY_BYTES_MAX)
     throw new UserError(`${count} bytes: at most ${MEMORY_BYTES_MAX} can be read at a time`);
   const { hart } = variables.now.event;
-  const { bytes, readable } = await session.memory({ hart, address, length: count });
+  const { bytes, readable } = await session.memory({
+    hart,
+    address,
+    length: count,
+    ...(space === undefined ? {} : { space }),
+  });
   const first = readable[0];
   const length = first?.from === 0 ? first.to : 0;
   // Nothing up to the next place that can be read.
@@ -127,21 +127,26 @@ export async function readMemory({ session, variables }: Debuggee, args: Argumen
 export async function disassemble(debuggee: Debuggee, args: Arguments) {
   const { symbols, sources, variables } = debuggee;
   const moment = variables.now;
-  const { hart } = moment.event;
-  const base = placeOf(args);
+  const { address: base, space } = args.place('memoryReference');
+  // Its symbols are those of the programs that are there.
+  const named = symbols.modules.find((module) => space !== undefined && satpOfSpace(module.space) === space)?.space;
+  const here = named ?? undefined;
   const skip = args.integer('instructionOffset', 0);
   const count = args.whole('instructionCount');
   if (count > INSTRUCTIONS_MAX || Math.abs(skip) > INSTRUCTIONS_MAX) {
     throw new UserError(`at most ${INSTRUCTIONS_MAX} instructions can be asked for at a time`);
   }
-  const named = args.flag('resolveSymbols');
+  const resolve = args.flag('resolveSymbols');
   const code = await moment.settle(() => {
-    const memory = moment.memory(hart);
-    const before = skip < 0 ? codeBefore(symbols, memory, base, -skip).slice(0, count) : [];
+    const memory = moment.memory(space ?? moment.event.hart);
+    const before = skip < 0 ? codeBefore(symbols, memory, base, -skip, here).slice(0, count) : [];
     const from = Math.max(0, skip);
     const after =
       count > before.length && -skip < count ? codeFrom(memory, base, from + count - before.length).slice(from) : [];
-    return [...before, ...after].map((one) => ({ one, location: symbols.symbolise(one.address)?.location ?? null }));
+    return [...before, ...after].map((one) => ({
+      one,
+      location: symbols.symbolise(one.address, here)?.location ?? null,
+    }));
   });
   return {
     instructions: code.map(({ one, location }) => {
@@ -151,7 +156,7 @@ export async function disassemble(debuggee: Debuggee, args: Arguments) {
   };
 
   function symbolOf({ address }: Instruction) {
-    const symbol = named ? symbolText(symbols, address) : null;
+    const symbol = resolve ? symbolText(symbols, address, here) : null;
     return symbol === null ? {} : { symbol };
   }
 }

@@ -34,6 +34,9 @@ export interface FrameReference {
   readonly index: number;
 }
 
+/** A value of satp without the ASID (privileged specification, 10.1.11). */
+const tablesOf = (satp: bigint) => satp & ~(0xffffn << 44n);
+
 /** Page tables that memory is looked at by: those of a hart, by its number, or what a value of `satp` names. */
 type Space = number | bigint;
 
@@ -98,6 +101,20 @@ export class Moment {
     if (typeof space === 'number' || address >> 63n === 0n) return space;
     this.#kernelSpace ??= space;
     return this.#kernelSpace;
+  }
+
+  /** Page tables by which a thread's address is to be read, where those of the hart that the stop is about have something else there. */
+  spaceOf(thread: number, address: bigint): bigint | undefined {
+    const here = this.harts[this.event.hart].satp;
+    const own = this.linux?.spaceOf(thread) ?? this.harts[thread]?.satp;
+    if (own === undefined || tablesOf(own) === tablesOf(here)) return undefined;
+    // The kernel's part is the same for all who have any.
+    return address >> 63n === 1n && own !== 0n && here !== 0n ? undefined : own;
+  }
+
+  /** A hart that uses these page tables; undefined if none does. */
+  hartIn(space: bigint): number | undefined {
+    return this.harts.find(({ satp }) => tablesOf(satp) === tablesOf(space))?.hart;
   }
 
   #pagesOf(space: Space): Map<bigint, Uint8Array | null> {

@@ -6,10 +6,11 @@ import { EXCEPTIONS } from '../debugger/causes.ts';
 import type { StopSpec } from '../debugger/session.ts';
 import { satpOfSpace } from '../linux/index.ts';
 import { type BreakLocation, functionLocations, lineLocations, type Symbols } from '../symbols/index.ts';
-import { type Arguments, hex, parseAddress } from './arguments.ts';
+import { type Arguments, hex, parseAddress, referenceTo } from './arguments.ts';
 import type { Wanted } from './breakpoints.ts';
 import { symbolText } from './code.ts';
 import type { Sources } from './sources.ts';
+import type { Watched } from './variables.ts';
 
 const breakpoint = (address: bigint): StopSpec => ({ kind: 'breakpoint', address });
 
@@ -93,10 +94,14 @@ function unique(locations: readonly BreakLocation[]): BreakLocation[] {
 
 export function instructionPoints(symbols: Symbols, all: readonly Arguments[]): Wanted[] {
   return all.map((args) => {
-    const address = BigInt.asUintN(64, args.address('instructionReference') + BigInt(args.integer('offset', 0)));
+    const { address, space } = args.place('instructionReference');
     const symbol = symbolText(symbols, address);
-    const place = { instructionReference: hex(address), ...(symbol === null ? {} : { message: symbol }) };
-    return { reason: 'instruction breakpoint', stops: [breakpoint(address)], place, ...when(args) };
+    const place = {
+      instructionReference: referenceTo(address, space),
+      ...(symbol === null ? {} : { message: symbol }),
+    };
+    const stop: StopSpec = { kind: 'breakpoint', address, ...(space === undefined ? {} : { space }) };
+    return { reason: 'instruction breakpoint', stops: [stop], place, ...when(args) };
   });
 }
 
@@ -104,8 +109,9 @@ export function instructionPoints(symbols: Symbols, all: readonly Arguments[]): 
 export const DATA_MODES = ['change', 'write'] as const;
 
 /** What `dataBreakpointInfo` gives out and `setDataBreakpoints` gets back: `change 0x80008000 8`, `register a0`. */
-export function dataId(what: { address: bigint; bytes: number } | { register: string }, mode: string): string {
-  return 'register' in what ? `register ${what.register}` : `${mode} ${hex(what.address)} ${what.bytes}`;
+export function dataId(what: Watched, mode: string): string {
+  if ('register' in what) return `register ${what.register}`;
+  return `${mode} ${referenceTo(what.address, what.space)} ${what.bytes}`;
 }
 
 export function dataPoints(all: readonly Arguments[]): Wanted[] {
@@ -120,10 +126,11 @@ export function dataPoints(all: readonly Arguments[]): Wanted[] {
       }
       return { reason: 'data breakpoint', stops, ...when(args) };
     }
-    const match = /^(change|write) (0x[0-9a-f]{1,16}) (\d{1,9})$/.exec(id);
+    const match = /^(change|write) (0x[0-9a-f]{1,16})(?:@(0x[0-9a-f]{1,16}))? (\d{1,9})$/.exec(id);
     if (!match) throw new UserError(`data breakpoint '${id}': one that dataBreakpointInfo has given is needed`);
     const kinds = { read: 'read', write: match[1] as (typeof DATA_MODES)[number], readWrite: 'access' } as const;
-    const memory = { address: BigInt(match[2]), length: Number(match[3]) };
+    const space = match[3] === undefined ? {} : { space: BigInt(match[3]) };
+    const memory = { address: BigInt(match[2]), length: Number(match[4]), ...space };
     return { reason: 'data breakpoint', stops: [{ kind: 'watch', access: kinds[access], ...memory }], ...when(args) };
   });
 }

@@ -18,7 +18,7 @@ import {
   type Value,
   type Variable,
 } from '../symbols/index.ts';
-import { hex } from './arguments.ts';
+import { hex, type Place, referenceTo } from './arguments.ts';
 import { symbolText } from './code.ts';
 import { isTaskThread } from './linux.ts';
 import type { FrameReference, Moment } from './moment.ts';
@@ -163,7 +163,9 @@ export class Variables {
       value: text,
       evaluateName: `$${name}`,
       variablesReference: fields ? this.#give(parts) : 0,
-      ...(address === undefined ? {} : { memoryReference: hex(address) }),
+      ...(address === undefined
+        ? {}
+        : { memoryReference: referenceTo(address, this.now.spaceOf(frame.hart, address)) }),
     };
   }
 
@@ -203,17 +205,18 @@ export class Variables {
   /** A value in one line, and what it can be unfolded to. */
   #describe(frame: FrameReference, { name, value, expression }: Part, options: FormatOptions): Described {
     const text = formatValue(value, options);
+    const address = addressOf(value);
     return {
       name,
       expression,
       text,
       type: typeName(value.type),
-      address: addressOf(value),
+      reference: address === null ? null : referenceTo(address, this.now.spaceOf(frame.hart, address)),
       node: this.#partsOf(frame, value, expression),
     };
   }
 
-  #hand({ name, expression, text, type, address, node }: Described): Shown {
+  #hand({ name, expression, text, type, reference, node }: Described): Shown {
     return {
       name,
       value: text,
@@ -221,7 +224,7 @@ export class Variables {
       ...(expression === null ? {} : { evaluateName: expression }),
       variablesReference: node ? this.#give(node) : 0,
       ...(node && node.indexed > 0 ? { indexedVariables: node.indexed } : {}),
-      ...(address === null ? {} : { memoryReference: hex(address) }),
+      ...(reference === null ? {} : { memoryReference: reference }),
     };
   }
 
@@ -285,7 +288,7 @@ interface Described {
   readonly expression: string | null;
   readonly text: string;
   readonly type: string;
-  readonly address: bigint | null;
+  readonly reference: string | null;
   readonly node: Node | null;
 }
 
@@ -334,12 +337,11 @@ function frameRegisters({ machine }: Frame, { symbols, harts }: Moment, hart: nu
   return [row('pc', machine.pc), ...rows, ...(mode === undefined ? [] : [{ name: 'priv', text: mode }])];
 }
 
+/** What can be watched. */
+export type Watched = (Place & { readonly bytes: number }) | { readonly register: string };
+
 /** The memory, or the register, that an expression names: what a data breakpoint can watch. */
-export async function watchedBy(
-  moment: Moment,
-  reference: FrameReference,
-  text: string,
-): Promise<{ address: bigint; bytes: number } | { register: string }> {
+export async function watchedBy(moment: Moment, reference: FrameReference, text: string): Promise<Watched> {
   const register = /^\s*\$(\w+)\s*$/.exec(text)?.[1];
   if (register !== undefined) return { register };
   const frame = await moment.frame(reference);
@@ -353,6 +355,8 @@ export async function watchedBy(
     const { bits } = value;
     const first = bits ? Math.floor(bits.offset / 8) : 0;
     const bytes = bits ? Math.ceil((bits.offset + bits.size) / 8) - first : value.size;
-    return { address: BigInt.asUintN(64, storage.address + BigInt(first)), bytes };
+    const address = BigInt.asUintN(64, storage.address + BigInt(first));
+    const space = moment.spaceOf(reference.hart, address);
+    return { address, bytes, ...(space === undefined ? {} : { space }) };
   });
 }

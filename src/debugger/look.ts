@@ -28,7 +28,8 @@ export function hartState(machine: VirtMachine, hart: number): HartState {
   const stopped = cpu.get32(hart, 'stopped') !== 0;
   const waiting = cpu.get32(hart, 'waiting') !== 0;
   const state = stopped ? 'stopped' : waiting ? 'waiting' : hart === currentHart ? 'running' : 'ready';
-  return { hart, pc: cpu.get(hart, 'pc'), privilege: PRIVILEGES[cpu.get32(hart, 'privilege')], state };
+  const privilege = PRIVILEGES[cpu.get32(hart, 'privilege')];
+  return { hart, pc: cpu.get(hart, 'pc'), privilege, satp: activeSatp(machine, hart), state };
 }
 
 /** Memory page by page: what is not there is told, and is no error. */

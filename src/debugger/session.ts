@@ -132,6 +132,8 @@ export interface HartState {
   readonly hart: number;
   readonly pc: bigint;
   readonly privilege: 'U' | 'S' | 'M';
+  /** The page tables that it uses, as a value of satp; 0 for none. */
+  readonly satp: bigint;
   /** What it does: its turn, ready for one, waits for an interrupt (WFI), or stopped by the firmware. */
   readonly state: 'running' | 'ready' | 'waiting' | 'stopped';
 }

@@ -84,6 +84,34 @@ test('a crash: from the panic to what caused it, and Linux on the way', async (t
   const waits = named(sleeping, 'nested-pie!wait_for');
   const seconds = named(await client.scope('Locals', waits.id), 'time');
   assert.equal(seconds.value, '{1000000, 0}');
+  // Memory is that of the process that waits, not of the one that runs.
+  assert.match(seconds.memoryReference, /^0x[0-9a-f]+@0x[89a]0/);
+  const read = await client.ask('readMemory', { memoryReference: seconds.memoryReference, count: 16 });
+  const words = Buffer.from(read.data, 'base64');
+  assert.deepEqual([words.readBigInt64LE(0), words.readBigInt64LE(8)], [1_000_000n, 0n]);
+  const elsewhere = await client.ask('readMemory', {
+    memoryReference: seconds.memoryReference.split('@')[0],
+    count: 16,
+  });
+  assert.notEqual(elsewhere.data, read.data);
+  const { dataId } = await client.ask('dataBreakpointInfo', { name: 'time', frameId: waits.id });
+  assert.equal(dataId, `change ${seconds.memoryReference} 16`);
+  const { breakpoints: data } = await client.ask('setDataBreakpoints', { breakpoints: [{ dataId }] });
+  assert.equal(data[0].verified, true);
+  await client.ask('setDataBreakpoints', { breakpoints: [] });
+  const refused = await client.ask('evaluate', { expression: 'last-write time', context: 'repl', frameId: waits.id });
+  assert.match(refused, /waits: ask at a moment when it runs/);
+  const waiting = await client.ask('disassemble', {
+    memoryReference: waits.instructionPointerReference,
+    instructionOffset: -1,
+    instructionCount: 2,
+    resolveSymbols: true,
+  });
+  for (const { symbol, instruction } of waiting.instructions) {
+    assert.match(symbol, /^wait_for\+0x/);
+    assert.doesNotMatch(instruction, /cannot be read/);
+  }
+  assert.match(waiting.instructions[0].instruction, /^(c\.)?jalr? /, 'the call that it waits in');
   const registers = await client.scope('Registers', named(sleeping, 'nested-pie!syscall3').id);
   assert.equal(named(registers, 'a7').value, '0x65');
   assert.equal(

@@ -11,6 +11,9 @@ export class MemoryView extends View {
     context.subscriptions.push(machines.onDidSelect((machine) => void this.show(machine)));
   }
 
+  /** The page tables by which the address is meant, as the adapter's reference has them behind it; empty for those of the hart. */
+  #tables = '';
+
   protected override async show(machine: Machine | null): Promise<void> {
     if (!machine?.when) return this.post({ kind: 'nothing' });
     if (!machine.running) this.post({ kind: 'stopped', position: machine.when.position });
@@ -24,14 +27,15 @@ export class MemoryView extends View {
         ...frameOf(machine),
       });
       const number = /^(0x[0-9a-f]+|\d+)/i.exec(evaluated.result)?.[1];
-      const address = evaluated.memoryReference ?? number;
+      const [address, tables] = (evaluated.memoryReference ?? number)?.split('@') ?? [];
+      this.#tables = tables === undefined ? '' : `@${tables}`;
       if (address === undefined) throw new Error(`'${args.expression}' is neither in memory nor an address`);
       this.post({ kind: 'address', address: `0x${BigInt(address).toString(16)}` });
     }
     if (command === 'read') {
       const { address, count } = args;
       const answer = await machine.request<{ address: string; data?: string; unreadableBytes?: number }>('readMemory', {
-        memoryReference: address,
+        memoryReference: `${address}${this.#tables}`,
         count,
       });
       this.post({ kind: 'bytes', ...answer, address });
