@@ -15,13 +15,13 @@ export const CHECKPOINT_STRIDE = 2 ** 22;
 const SPACING_MAX = 10 * CHECKPOINT_STRIDE;
 const STEPS_PER_PAGE = 20_000;
 const PAGES_MAX = 1000;
-/** A page that was written costs about as much to hash and hand over as so many steps, a hundred times over: checkpoints take a few percent at most. */
-const PAGE_COST = 2000;
+/** Steps that must have passed for each page that was written, which takes the guest's thread about a microsecond: a guest that only writes goes on, too. */
+const STEPS_BEHIND_PAGE = 2000;
 
 /** Asked at multiples of `CHECKPOINT_STRIDE`: whether a checkpoint is worth its cost now. */
 export function checkpointIsDue(stepsSince: number, pagesWritten: number): boolean {
   const worth = stepsSince + Math.min(pagesWritten, PAGES_MAX) * STEPS_PER_PAGE;
-  return worth >= SPACING_MAX && stepsSince >= pagesWritten * PAGE_COST;
+  return worth >= SPACING_MAX && stepsSince >= pagesWritten * STEPS_BEHIND_PAGE;
 }
 
 /** Entries of a kind that one window of the journal keeps: what comes thickly is sampled, what is rare is kept whole. */
