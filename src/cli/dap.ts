@@ -100,6 +100,7 @@ function hostOf(recordings: Recordings): Host {
     guestFiles,
     kernelSymbols: (path) => (isElf(path) ? symbols([path]) : null),
     launch: (args, again, hooks) => recordings.launch(args, again, hooks),
+    adopt: (...args) => recordings.adopt(...args),
     branch: (trunk, at, args, hooks) => recordings.branch(trunk, at, args, hooks),
     exists: existsSync,
   };

@@ -1,4 +1,5 @@
 /** Guests that are recorded for a debug adapter, without a terminal. */
+import { resolve } from 'node:path';
 import { UserError } from '../base/assert.ts';
 import type { Arguments } from '../dap/arguments.ts';
 import type { LaunchHooks, Recorded } from '../dap/protocol.ts';
@@ -37,6 +38,17 @@ export class Recordings {
       const plan = readBranch(args, trunk);
       return this.#begin(plan, await branchOff(TraceReader.open(trunk), at, plan.options, plan.output), hooks);
     });
+  }
+
+  /** A guest that was left to itself here, for somebody who looks at it again, standing still; null if the trace is of none. */
+  async adopt(trace: string, hooks: LaunchHooks): Promise<Recorded | null> {
+    const recording = [...this.#released].find(({ path }) => resolve(path) === resolve(trace));
+    if (!recording) return null;
+    // Nobody else takes it.
+    this.#released.delete(recording);
+    if (!(await recording.take(hooks))) return null;
+    recording.session = await openLive(recording);
+    return recording;
   }
 
   async #begin(plan: Plan, assembled: AssembledLiving, hooks: LaunchHooks): Promise<Recorded> {
@@ -144,6 +156,16 @@ class Recording implements LiveMachine, Recorded {
     if (this.#finished) return;
     this.#released.add(this);
     this.life = this.run().then(() => void this.#released.delete(this));
+  }
+
+  /** The end of its living by itself; false if it has ended altogether. */
+  async take(hooks: LaunchHooks): Promise<boolean> {
+    this.hold();
+    await this.life;
+    this.life = null;
+    if (this.ended !== null) return false;
+    this.#hooks = hooks;
+    return true;
   }
 
   async finish(): Promise<void> {

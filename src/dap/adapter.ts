@@ -295,6 +295,8 @@ export class Adapter {
     this.#entry = args.textOrWhole('stopAt', 'panic');
     const debuggee = await Debuggee.open(this.#host, args, (...what) => this.#told(...what), this.#tell);
     this.#debuggee = debuggee;
+    // A guest that lives is entered where it stands.
+    if (debuggee.recorded) this.#entry = 'entry';
     debuggee.whenSymbolsChange = () => this.#resetBreakpoints(debuggee, debuggee);
     await debuggee.settle();
     task.afterwards = () => this.#tell('initialized');

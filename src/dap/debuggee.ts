@@ -1,5 +1,5 @@
 /** What is being debugged: a trace, its symbols and sources, and what was set in it. */
-import { UserError } from '../base/assert.ts';
+import { assert, UserError } from '../base/assert.ts';
 import type { DebugSession, Hit } from '../debugger/session.ts';
 import type { Symbols } from '../symbols/index.ts';
 import type { Arguments } from './arguments.ts';
@@ -71,8 +71,10 @@ export class Debuggee {
     const trace = args.text('trace');
     const symbols = host.openSymbols(args.texts('symbolFiles'));
     const options = { map: args.entries('sourceMap'), folders: args.texts('sourceFolders') };
-    const session = await host.openTrace(trace, 'person');
     const sources = new Sources(symbols, host, options);
+    const live = await alive(tell, (hooks) => host.adopt(trace, hooks));
+    if (live) return new Debuggee(live.recorded.session, symbols, sources, linuxView(host, args, symbols, tell), live);
+    const session = await host.openTrace(trace, 'person');
     const another = () => host.openTrace(trace, 'background');
     const logPoints = new LogPoints(symbols, sources, another, background, tell);
     return new Debuggee(session, symbols, sources, linuxView(host, args, symbols, tell), logPoints);
@@ -85,6 +87,7 @@ export class Debuggee {
       : kernelSymbols(host, args, tell);
     const options = { map: args.entries('sourceMap'), folders: args.texts('sourceFolders') };
     const live = await alive(tell, (hooks) => host.launch(args, again, hooks));
+    assert(live, 'a recording that was begun is there');
     const sources = new Sources(symbols, host, options);
     return new Debuggee(live.recorded.session, symbols, sources, linuxView(host, args, symbols, tell), live);
   }
@@ -93,6 +96,7 @@ export class Debuggee {
   async branch(host: Host, at: number, args: Arguments, tell: Tell): Promise<Debuggee> {
     const { trace } = await this.session.info();
     const live = await alive(tell, (hooks) => host.branch(trace, at, args, hooks));
+    assert(live, 'a branch that was begun is there');
     return new Debuggee(live.recorded.session, this.symbols, this.sources, this.linux, live);
   }
 
@@ -157,12 +161,15 @@ export class Debuggee {
   }
 }
 
-/** Begins a recording whose console and whose way the client is told of. */
-async function alive(tell: Tell, begin: (hooks: LaunchHooks) => Promise<Recorded>): Promise<Live> {
+/** Begins, or takes up, a recording whose console and whose way the client is told of. */
+async function alive(tell: Tell, begin: (hooks: LaunchHooks) => Promise<Recorded | null>): Promise<Live | null> {
   const feed = new ConsoleFeed(tell);
   let moved = 0;
-  const recorded: Recorded = await begin({
-    console: (data) => feed.add(data, recorded.position, recorded.timeNs),
+  let recorded: Recorded | null = null;
+  recorded = await begin({
+    console: (data) => {
+      if (recorded) feed.add(data, recorded.position, recorded.timeNs);
+    },
     moved: (position, timeNs) => {
       const now = performance.now();
       if (now - moved < MOVED_MS) return;
@@ -170,7 +177,7 @@ async function alive(tell: Tell, begin: (hooks: LaunchHooks) => Promise<Recorded
       tell('chronovisor/position', { position, timeNs, live: true, running: true });
     },
   });
-  return { recorded, feed };
+  return recorded && { recorded, feed };
 }
 
 /** Where a configuration names no symbol files, the kernel may have symbols itself. */

@@ -16,6 +16,8 @@ export interface Host {
   guestFiles(options: { kernel: string; moduleFolders: readonly string[]; programs: readonly string[] }): GuestFiles;
   /** Begins a recording. `again`: of what was recorded before. */
   launch(args: Arguments, again: boolean, hooks: LaunchHooks): Promise<Recorded>;
+  /** Takes up a guest again that is recorded to this trace, and that a client left to itself; null if there is none. It stands still. */
+  adopt(trace: string, hooks: LaunchHooks): Promise<Recorded | null>;
   /** Begins a recording that goes on from a position of another one. */
   branch(trunk: string, at: number, args: Arguments, hooks: LaunchHooks): Promise<Recorded>;
   exists(path: string): boolean;

@@ -37,7 +37,7 @@ const HANDLES = 1000;
 
 export class Client {
   readonly adapter: Adapter;
-  readonly recordings = new Recordings();
+  readonly recordings: Recordings;
   readonly events: { readonly event: string; readonly body: Body }[] = [];
   #seq = 0;
   #lines: string[] = [];
@@ -47,13 +47,16 @@ export class Client {
   #moving = false;
   #wrong: string | null = null;
 
-  constructor() {
+  /** Clients with the same recordings are of one server. */
+  constructor(recordings = new Recordings()) {
+    this.recordings = recordings;
     const host = {
       openTrace: (path: string) => openSession(path, { workers: 2, memoryBudget: 2 ** 30 }),
       openSymbols,
       guestFiles,
       kernelSymbols: (path: string) => (isElf(path) ? openSymbols([path]) : null),
       launch: (...args: Parameters<Recordings['launch']>) => this.recordings.launch(...args),
+      adopt: (...args: Parameters<Recordings['adopt']>) => this.recordings.adopt(...args),
       branch: (...args: Parameters<Recordings['branch']>) => this.recordings.branch(...args),
       exists: existsSync,
     };
@@ -68,8 +71,8 @@ export class Client {
   }
 
   /** A trace, opened and entered. */
-  static async open(t: TestContext, options: object = {}): Promise<Client> {
-    const client = await Client.start(t);
+  static async open(t: TestContext, options: object = {}, recordings?: Recordings): Promise<Client> {
+    const client = await Client.start(t, recordings);
     const initialized = client.next('initialized');
     await client.ask('attach', {
       trace: TRACE,
@@ -81,8 +84,8 @@ export class Client {
     return client;
   }
 
-  static async start(t: TestContext): Promise<Client> {
-    const client = new Client();
+  static async start(t: TestContext, recordings?: Recordings): Promise<Client> {
+    const client = new Client(recordings);
     t.after(async () => {
       await client.adapter.close();
       assert.equal(client.#wrong, null);
@@ -161,7 +164,7 @@ export class Client {
   async isLike({ cpu }: VirtMachine, where: string): Promise<void> {
     for (let hart = 0; hart < cpu.harts; hart++) {
       const [frame] = await this.stack(hart + 1);
-      assert.equal(BigInt(frame.instructionPointerReference), cpu.get(hart, 'pc'), `${where}, hart ${hart}`);
+      assert.equal(BigInt(frame.instructionPointerReference.split('@')[0]), cpu.get(hart, 'pc'), `${where}, hart ${hart}`);
       const all = await this.scope('Registers', frame.id);
       for (let x = 0; x < 32; x++) {
         assert.equal(BigInt(all[x + 1].value.split(' ')[0]), cpu.x(hart, x), `${where}, hart ${hart}, x${x}`);

@@ -149,6 +149,29 @@ test('left alone, it lives on', async (t) => {
   assert.equal(reader.end?.reason, 'power-off');
 });
 
+test('left alone, it is taken up again', async (t) => {
+  const trace = join(scratch(t), 'live.trace');
+  const first = await launch(t, trace, { stopAt: 'run' });
+  await first.ask('configurationDone');
+  await until(() => shown(first).includes('> '));
+  await first.ask('disconnect', { terminateDebuggee: false });
+  const second = await Client.open(t, { trace }, first.recordings);
+  const { reason } = await second.move('configurationDone');
+  assert.equal(reason, 'entry');
+  const { live, position, end } = await second.ask('chronovisor/when');
+  assert.deepEqual([live, position], [true, end]);
+  // The past is there, and the guest lives on.
+  await second.move('chronovisor/seek', { position: '50%' });
+  await second.ask('chronovisor/type', { text: 'work 40 3\npoweroff\n' });
+  assert.match((await second.move('continue', { threadId: 1 })).description ?? '', /exit code 0/);
+  assert.match(shown(second), /total/);
+  await second.ask('disconnect');
+  checked(trace);
+  const third = await Client.open(t, { trace, stopAt: 'end' }, first.recordings);
+  await third.move('configurationDone');
+  assert.equal((await third.ask('chronovisor/when')).live, false);
+});
+
 test('panics end the first run, and traps are stopped at', async (t) => {
   const trace = join(scratch(t), 'live.trace');
   const input = join(scratch(t), 'input');
