@@ -4,7 +4,7 @@
 #define SIZE 128
 
 const char work_name[] = "matrix";
-const u64 work_rounds = 40;
+const u64 work_rounds = 160;
 const int work_parallel = 0;
 
 static i64 a[SIZE][SIZE], b[SIZE][SIZE], c[SIZE][SIZE];

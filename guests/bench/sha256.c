@@ -4,7 +4,7 @@
 #define BYTES 65536
 
 const char work_name[] = "sha256";
-const u64 work_rounds = 180;
+const u64 work_rounds = 2880;
 const int work_parallel = 0;
 
 static u8 data[BYTES];

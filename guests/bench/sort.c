@@ -4,7 +4,7 @@
 #define COUNT 100000
 
 const char work_name[] = "sort";
-const u64 work_rounds = 60;
+const u64 work_rounds = 240;
 const int work_parallel = 0;
 
 static u32 words[COUNT];
