@@ -9,7 +9,7 @@ import { type Decoded, decode } from './decoder.ts';
 import { SYSTEM } from './insns/system.ts';
 
 /** Bounds the size of a region, and with it the time that V8's optimising compiler takes for it. */
-const INSTRUCTIONS_MAX = 300;
+const INSTRUCTIONS_MAX = 600;
 const BLOCK_INSTRUCTIONS_MAX = 100;
 /** Places that one return may go back to within a region: each costs a comparison. */
 const RETURNS_MAX = 8;
