@@ -164,7 +164,11 @@ export class Client {
   async isLike({ cpu }: VirtMachine, where: string): Promise<void> {
     for (let hart = 0; hart < cpu.harts; hart++) {
       const [frame] = await this.stack(hart + 1);
-      assert.equal(BigInt(frame.instructionPointerReference.split('@')[0]), cpu.get(hart, 'pc'), `${where}, hart ${hart}`);
+      assert.equal(
+        BigInt(frame.instructionPointerReference.split('@')[0]),
+        cpu.get(hart, 'pc'),
+        `${where}, hart ${hart}`,
+      );
       const all = await this.scope('Registers', frame.id);
       for (let x = 0; x < 32; x++) {
         assert.equal(BigInt(all[x + 1].value.split(' ')[0]), cpu.x(hart, x), `${where}, hart ${hart}, x${x}`);
