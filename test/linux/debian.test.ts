@@ -223,12 +223,10 @@ test('what the kernel says of itself is what is read from outside', async (t) =>
       tasks.delete(task.pid);
     }
     assert.deepEqual([...tasks.keys()], []);
-    // Here the first process writes to the console, in the kernel.
+    // Here the first process writes to the console, in the kernel; the other hart is idle, or does the kernel's own work.
     const currents = currentTasks(kernel);
-    assert.deepEqual(
-      currents.map((task) => task?.name).sort(),
-      ['init', currents.find((c) => c?.pid === 0)?.name].sort(),
-    );
+    assert.equal(currents.filter((task) => task?.name === 'init').length, 1);
+    for (const task of currents) assert.ok(task?.name === 'init' || task?.pid === 0 || task?.kernelThread, `${task?.name}`);
   });
 
   await t.test('what the disk held was read', () => {
