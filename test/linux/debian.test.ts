@@ -226,7 +226,8 @@ test('what the kernel says of itself is what is read from outside', async (t) =>
     // Here the first process writes to the console, in the kernel; the other hart is idle, or does the kernel's own work.
     const currents = currentTasks(kernel);
     assert.equal(currents.filter((task) => task?.name === 'init').length, 1);
-    for (const task of currents) assert.ok(task?.name === 'init' || task?.pid === 0 || task?.kernelThread, `${task?.name}`);
+    for (const task of currents)
+      assert.ok(task?.name === 'init' || task?.pid === 0 || task?.kernelThread, `${task?.name}`);
   });
 
   await t.test('what the disk held was read', () => {
