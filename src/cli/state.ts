@@ -1,6 +1,5 @@
 /** `chronovisor state`: the machine at any position of a trace. */
 import { Timeline } from '../replay/timeline.ts';
-import { digestOf } from '../replay/verify.ts';
 import type { Symbols } from '../symbols/index.ts';
 import type { TraceReader } from '../trace/index.ts';
 import { F_NAMES, X_NAMES } from '../vmm/riscv/disassembler.ts';
@@ -41,7 +40,7 @@ export const stateCommand = command(
       const state = {
         position,
         timeNs: machine.clock.now(),
-        digest: digestText(digestOf(machine)),
+        digest: digestText(machine.digest()),
         harts: harts.map((hart) => ({
           hart,
           ...registers(machine, hart),
@@ -55,7 +54,7 @@ export const stateCommand = command(
       return;
     }
     console.log(`position ${count(position)} of ${count(timeline.end)}, ${seconds(machine.clock.now())} of guest time`);
-    console.log(`digest ${digestText(digestOf(machine))}, reached in ${seekMs.toFixed(0)} ms`);
+    console.log(`digest ${digestText(machine.digest())}, reached in ${seekMs.toFixed(0)} ms`);
     for (const hart of harts) console.log(`\n${hartText(machine, hart, args.float, symbols)}`);
     for (const { file } of symbols.modules)
       for (const problem of file.problems) console.error(`chronovisor: ${problem.message}`);

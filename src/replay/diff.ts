@@ -4,7 +4,6 @@ import { StateReader, type StateValue } from '../base/state.ts';
 import type { TraceReader } from '../trace/index.ts';
 import { PAGE_BYTES, RAM_BASE } from '../vmm/layout.ts';
 import { Timeline } from './timeline.ts';
-import { digestOf } from './verify.ts';
 
 export interface Difference {
   /** The first position at which the states differ; `null` if they are equal as far as both go. */
@@ -24,7 +23,7 @@ export function diff(a: TraceReader, b: TraceReader, progress?: (low: number, hi
   const equalAt = (position: number) => {
     left.seek(position);
     right.seek(position);
-    return same(digestOf(left.machine), digestOf(right.machine));
+    return same(left.machine.digest(), right.machine.digest());
   };
   if (left.machine.pages.count !== right.machine.pages.count || left.machine.cpu.harts !== right.machine.cpu.harts) {
     throw new UserError(

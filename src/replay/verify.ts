@@ -4,7 +4,7 @@ import { Divergence } from '../base/assert.ts';
 import { CompilerThread } from '../compiler/thread.ts';
 import { JournalFilter } from '../recorder/policy.ts';
 import type { ConsoleRun, JournalEntry, TraceReader } from '../trace/index.ts';
-import type { JournalEvent, Machine } from '../vmm/machine.ts';
+import type { JournalEvent } from '../vmm/machine.ts';
 import { Replayer } from './replayer.ts';
 
 export interface VerifyResult {
@@ -24,11 +24,6 @@ export interface ReplayWatcher {
 }
 
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
-
-/** Digest of the machine as it is now. */
-export function digestOf(machine: Machine): Uint8Array {
-  return machine.digest();
-}
 
 /** Throws a `Divergence` that names the first difference, both values, and the command that looks closer. */
 export function verify(trace: TraceReader, watcher: ReplayWatcher = {}): VerifyResult {
@@ -56,7 +51,7 @@ export function verify(trace: TraceReader, watcher: ReplayWatcher = {}): VerifyR
   for (const checkpoint of trace.checkpoints) {
     replayer.runTo(checkpoint.position);
     replayer.settleAt(checkpoint);
-    const digest = digestOf(machine);
+    const digest = machine.digest();
     if (hexOf(digest) !== hexOf(checkpoint.digest)) {
       throw new Divergence(
         checkpoint.position,

@@ -3,7 +3,6 @@
  * machine before and after each step and by decoding the instructions in between.
  */
 import assert from 'node:assert/strict';
-import { digestOf } from '../../src/replay/verify.ts';
 import type { MachineSnapshot } from '../../src/vmm/machine.ts';
 import { type Decoded, decode } from '../../src/vmm/riscv/decoder.ts';
 import { MSTATUS, PRIV } from '../../src/vmm/riscv/hart.ts';
@@ -104,7 +103,7 @@ export function observe(machine: VirtMachine, count: number, prepare: (machine: 
     if (step && step !== 'waits') steps.push(step);
   }
   const end = machine.position;
-  const digest = Buffer.from(digestOf(machine)).toString('hex');
+  const digest = Buffer.from(machine.digest()).toString('hex');
   return { start, end, steps, digest };
 }
 

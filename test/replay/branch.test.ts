@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { ConsoleLog } from '../../src/replay/console-log.ts';
 import { diff } from '../../src/replay/diff.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
-import { digestOf, verify } from '../../src/replay/verify.ts';
+import { verify } from '../../src/replay/verify.ts';
 import { TraceReader } from '../../src/trace/index.ts';
 import { chronovisor, scratch } from '../support/guests.ts';
 import { embeddedGuest, record } from '../support/recording.ts';
@@ -55,7 +55,7 @@ test('a branch is the recording up to its position, and then another', async (t)
     // From the checkpoint before, a step short of this one.
     const states = timelines.map((timeline) => {
       timeline.seek(position - 1);
-      return digestOf(timeline.machine);
+      return timeline.machine.digest();
     });
     assert.deepEqual(states[0], states[1]);
   }

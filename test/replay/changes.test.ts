@@ -7,7 +7,7 @@ import { Random } from '../../src/base/random.ts';
 import type { LiveMachine } from '../../src/debugger/live.ts';
 import { Replayer } from '../../src/replay/replayer.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
-import { digestOf, verify } from '../../src/replay/verify.ts';
+import { verify } from '../../src/replay/verify.ts';
 import { Watcher } from '../../src/replay/watcher.ts';
 import { TraceReader } from '../../src/trace/index.ts';
 import type { Change } from '../../src/vmm/inputs.ts';
@@ -74,14 +74,14 @@ for (const seed of [1, 2]) {
     for (const position of wanted) {
       straight.runTo(position);
       straight.settleChanges();
-      expected.set(position, hex(digestOf(straight.machine)));
+      expected.set(position, hex(straight.machine.digest()));
     }
     const timeline = new Timeline(trace);
     for (let n = 0; n < 100; n++) {
       const position = random.pick(wanted);
       timeline.machine.sliceSteps = 1 + random.below(100_000);
       timeline.seek(position);
-      assert.equal(hex(digestOf(timeline.machine)), expected.get(position), `seed ${seed}, position ${position}`);
+      assert.equal(hex(timeline.machine.digest()), expected.get(position), `seed ${seed}, position ${position}`);
     }
     for (const { position, input } of trace.inputs()) {
       if (input.kind !== 'register') continue;

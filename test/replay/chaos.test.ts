@@ -7,7 +7,7 @@ import { Random } from '../../src/base/random.ts';
 import { Chaos } from '../../src/recorder/chaos.ts';
 import { Replayer } from '../../src/replay/replayer.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
-import { digestOf, verify } from '../../src/replay/verify.ts';
+import { verify } from '../../src/replay/verify.ts';
 import { TraceReader } from '../../src/trace/index.ts';
 import { start, until } from '../cli/small.ts';
 import { chronovisor, EMBEDDED_KERNEL, lastWords, needGuest, scratch } from '../support/guests.ts';
@@ -75,7 +75,7 @@ async function laws(guest: Guest, folder: string, seeks: number, strideMax: numb
   const straight = new Replayer(trace);
   const expected = positions.map((position) => {
     straight.runTo(position);
-    return hex(digestOf(straight.machine));
+    return hex(straight.machine.digest());
   });
   const timeline = new Timeline(trace);
   timeline.machine.cpu.jit.hotAfter = 2;
@@ -83,7 +83,7 @@ async function laws(guest: Guest, folder: string, seeks: number, strideMax: numb
     const n = random.below(positions.length);
     timeline.machine.sliceSteps = 1 + random.below(100_000);
     timeline.seek(positions[n]);
-    assert.equal(hex(digestOf(timeline.machine)), expected[n], `seed ${random.seed}: position ${positions[n]}`);
+    assert.equal(hex(timeline.machine.digest()), expected[n], `seed ${random.seed}: position ${positions[n]}`);
   }
   trace.close();
   return path;

@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
 import { Replayer } from '../../src/replay/replayer.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
-import { digestOf, verify } from '../../src/replay/verify.ts';
+import { verify } from '../../src/replay/verify.ts';
 import { TraceReader } from '../../src/trace/index.ts';
 import { needGuest, scratch } from '../support/guests.ts';
 import { debianShell, embeddedGuest, type Guest, plainMachine, record, runSession } from '../support/recording.ts';
@@ -30,7 +30,7 @@ function digestsAlong(trace: TraceReader, positions: readonly number[], slice: (
   for (const position of [...positions].sort((a, b) => a - b)) {
     replayer.machine.sliceSteps = slice();
     replayer.runTo(position);
-    found.set(position, hex(digestOf(replayer.machine)));
+    found.set(position, hex(replayer.machine.digest()));
   }
   return found;
 }
@@ -71,7 +71,7 @@ async function plainRunAgrees(guest: Guest, trace: TraceReader): Promise<void> {
     const { position: stop = Number.POSITIVE_INFINITY, digest = null } = checkpoints[next] ?? {};
     const result = run(Math.min(until, stop));
     if (machine.position === stop && digest) {
-      const here = hex(digestOf(machine));
+      const here = hex(machine.digest());
       assert.equal(here, hex(digest), `plain run and recording at position ${stop}`);
       assert.equal(here, replayed.get(stop), `plain run and replay at position ${stop}`);
       next++;
@@ -94,7 +94,7 @@ function seeksAgree(trace: TraceReader, seed: number, points: number, seeks: num
     timeline.machine.sliceSteps = slice(random);
     timeline.seek(to);
     assert.equal(timeline.position, to);
-    assert.equal(hex(digestOf(timeline.machine)), expected.get(to), `seed ${seed}: seek from ${from} to ${to}`);
+    assert.equal(hex(timeline.machine.digest()), expected.get(to), `seed ${seed}: seek from ${from} to ${to}`);
   }
 }
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Random } from '../../src/base/random.ts';
 import { Replayer } from '../../src/replay/replayer.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
-import { digestOf, verify } from '../../src/replay/verify.ts';
+import { verify } from '../../src/replay/verify.ts';
 import { CHUNK_HEADER_BYTES } from '../../src/trace/container.ts';
 import { MemorySource } from '../../src/trace/file.ts';
 import { FORMAT_VERSION, TraceReader } from '../../src/trace/index.ts';
@@ -45,7 +45,7 @@ for (const file of traces) {
     for (const position of positions) {
       straight.runTo(position);
       straight.settleChanges();
-      expected.set(position, Buffer.from(digestOf(straight.machine)).toString('hex'));
+      expected.set(position, Buffer.from(straight.machine.digest()).toString('hex'));
     }
     const seeking = new Timeline(trace);
     seeking.machine.cpu.jit.hotAfter = 2;
@@ -53,7 +53,7 @@ for (const file of traces) {
       const position = random.pick(positions);
       seeking.machine.sliceSteps = 1 + random.below(100_000);
       seeking.seek(position);
-      assert.equal(Buffer.from(digestOf(seeking.machine)).toString('hex'), expected.get(position), `at ${position}`);
+      assert.equal(Buffer.from(seeking.machine.digest()).toString('hex'), expected.get(position), `at ${position}`);
     }
     // What the digests say of pages that nobody has looked at is true.
     seeking.machine.pages.fetchAll();
@@ -70,7 +70,7 @@ test('a timeline keeps to its memory, and goes to the same states with little of
       timeline.seek(random.below(trace.replayableTo));
       // Code stays, however much there is, and states make room for it.
       most = Math.max(most, timeline.memoryBytes - timeline.machine.cpu.codeBytes);
-      return Buffer.from(digestOf(timeline.machine)).toString('hex');
+      return Buffer.from(timeline.machine.digest()).toString('hex');
     });
     return { most, digests };
   };
@@ -87,7 +87,7 @@ test('damage in pages is met by who needs them, and leads nowhere else', () => {
   const end = open().replayableTo;
   const stateAt = (timeline: Timeline, position: number) => {
     timeline.seek(position);
-    return Buffer.from(digestOf(timeline.machine)).toString('hex');
+    return Buffer.from(timeline.machine.digest()).toString('hex');
   };
   const expected = stateAt(new Timeline(open()), end);
   const damaged = open()

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Replayer } from '../../src/replay/replayer.ts';
-import { digestOf, verify } from '../../src/replay/verify.ts';
+import { verify } from '../../src/replay/verify.ts';
 import { TraceReader } from '../../src/trace/index.ts';
 import { embeddedGuest, record } from '../support/recording.ts';
 
@@ -32,7 +32,7 @@ test('a reboot starts the guest again, in a recording and in its replay', async 
       replayer.load(checkpoint);
       replayer.runTo(replayer.end);
       replayer.settleAt(trace.checkpoints.at(-1)!);
-      assert.equal(Buffer.from(digestOf(replayer.machine)).toString('hex'), last);
+      assert.equal(Buffer.from(replayer.machine.digest()).toString('hex'), last);
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });

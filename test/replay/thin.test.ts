@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
-import { digestOf, verify } from '../../src/replay/verify.ts';
+import { verify } from '../../src/replay/verify.ts';
 import { gapOfEighth, TraceReader, thin, thinRecording } from '../../src/trace/index.ts';
 import { checkpointsToKeep } from '../../src/trace/thin.ts';
 import { embeddedGuest, record } from '../support/recording.ts';
@@ -67,7 +67,7 @@ test('a thinned trace has the same events and the same states', async () => {
       const position = random.below(trace.replayableTo + 1);
       const digests = timelines.map((timeline) => {
         timeline.seek(position);
-        return Buffer.from(digestOf(timeline.machine)).toString('hex');
+        return Buffer.from(timeline.machine.digest()).toString('hex');
       });
       assert.equal(digests[0], digests[1], `position ${position}`);
     }

@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Random } from '../../src/base/random.ts';
-import { digestOf } from '../../src/replay/verify.ts';
 import { bootVirt, buildVirt, type VirtMachine } from '../../src/vmm/riscv/virt.ts';
 
 const KERNEL = fileURLToPath(new URL('../../../guests/embedded/kernel.elf', import.meta.url));
@@ -53,7 +52,7 @@ function digests(harts: number, tuning: Tuning): { list: string[]; regions: numb
       machine.skipIdle(result.untilNs);
       continue;
     }
-    list.push(`${machine.position} ${Buffer.from(digestOf(machine)).toString('hex')}`);
+    list.push(`${machine.position} ${Buffer.from(machine.digest()).toString('hex')}`);
     if (result.kind === 'stopped') return { list, regions: machine.cpu.jit.compiled };
     until += STRIDE;
   }
@@ -83,7 +82,7 @@ test('code that comes back to its page comes back compiled, and other code there
   const end = 460_000;
   const there = () => {
     assert.equal(machine.run(end).kind, 'position');
-    return Buffer.from(digestOf(machine)).toString('hex');
+    return Buffer.from(machine.digest()).toString('hex');
   };
   const digest = there();
   machine.restore(snapshot);

@@ -1,7 +1,6 @@
 /** Compiled code beside the interpreter: the same program, run both ways, compared at many positions. */
 import assert from 'node:assert/strict';
 import type { Random } from '../../../src/base/random.ts';
-import { digestOf } from '../../../src/replay/verify.ts';
 import type { H } from '../../../src/vmm/riscv/hart.ts';
 import type { ExitReason } from '../../../src/vmm/riscv/region.ts';
 import type { VirtMachine } from '../../../src/vmm/riscv/virt.ts';
@@ -28,7 +27,7 @@ function registersOf(machine: VirtMachine): string {
   return lines.join('\n');
 }
 
-const digestText = (machine: VirtMachine) => Buffer.from(digestOf(machine)).toString('hex');
+const digestText = (machine: VirtMachine) => Buffer.from(machine.digest()).toString('hex');
 
 /** Runs on to a position; false if the machine stopped or sleeps for ever. */
 function advance(machine: VirtMachine, position: number): boolean {

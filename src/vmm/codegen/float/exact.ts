@@ -106,6 +106,10 @@ export function exactFma(f: Fn, format: Format, a: Expr, b: Expr, c: Expr): Host
   return { bits, certain: nothingLost.and(moderate(a)).and(moderate(b)).and(safelyNormal(format, bits)) };
 }
 
+export function returnIfCertain(f: Fn, { bits, certain }: HostResult): void {
+  f.if(certain, () => f.return(bits));
+}
+
 /** Begins an operation: returns the host's result where that is certain, and falls through otherwise. */
 export function returnHostResult(
   f: Fn,
@@ -116,10 +120,9 @@ export function returnHostResult(
   b: Expr,
   rm: Expr,
 ): void {
-  const returnIfCertain = ({ bits, certain }: HostResult) => f.if(certain, () => f.return(bits));
   f.if(
     hostRounds(flags, rm),
-    () => returnIfCertain(hostResult(f, format, operation, a, b)),
-    () => returnIfCertain(exactResult(f, format, operation, a, b)),
+    () => returnIfCertain(f, hostResult(f, format, operation, a, b)),
+    () => returnIfCertain(f, exactResult(f, format, operation, a, b)),
   );
 }

@@ -3,7 +3,7 @@ import { type Expr, i32, i64, type Local, relaxedMadd } from '../expr.ts';
 import type { Fn } from '../fn.ts';
 import type { Func, ModuleBuilder } from '../module.ts';
 import { returnSum } from './add.ts';
-import { exactFma, exactProduct, exactSum, moderate } from './exact.ts';
+import { exactFma, exactProduct, exactSum, moderate, returnIfCertain } from './exact.ts';
 import type { Format } from './format.ts';
 import { type HostResult, hostRounds, safelyNormal } from './host.ts';
 import { type Product, product } from './multiply.ts';
@@ -17,11 +17,10 @@ export function defineFma(m: ModuleBuilder, core: Core, fused: boolean): Func {
   const { host, bits } = format;
   const complete = defineComplete(m, core);
   return m.define(`${host}.fma`, ['i32', bits, bits, bits, 'i32'], bits, (f, flags, a, b, c, rm) => {
-    const returnIfCertain = ({ bits, certain }: HostResult) => f.if(certain, () => f.return(bits));
     f.if(
       hostRounds(flags, rm),
-      () => returnIfCertain(hostFma(f, format, fused, a, b, c)),
-      () => returnIfCertain(exactFma(f, format, a, b, c)),
+      () => returnIfCertain(f, hostFma(f, format, fused, a, b, c)),
+      () => returnIfCertain(f, exactFma(f, format, a, b, c)),
     );
     f.return(complete.call(flags, a, b, c, rm));
   });
