@@ -90,6 +90,8 @@ function setAxis(axis: Axis): void {
         ? { from: Math.floor(time(first)), to: Math.ceil(time(last)) }
         : { from: first, to: last };
   data = null;
+  // An answer on its way is about the other axis.
+  asked++;
   show(state.range ?? bounds());
 }
 
@@ -199,14 +201,26 @@ function point(hit: Hit | null, at?: { x: number; y: number }): void {
   if (!at) spoken.textContent = `${lane} ${text ?? ''}, position ${count(position)}`;
 }
 
+/** What is there; null while that is not known: the answer about a range that is shown comes a little later. */
 function find(event: MouseEvent): Hit | null {
   const what = scene();
   if (!what) return null;
   const box = canvas.getBoundingClientRect();
-  return hitAt(what, layout(what), canvas.clientWidth, event.clientX - box.left, event.clientY - box.top, positionOf);
+  const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+  const hit = hitAt(what, layout(what), canvas.clientWidth, x, y, positionOf);
+  const { from, to } = what.data;
+  return state.axis === 'position' || (hit.value >= from && hit.value <= to) ? hit : null;
 }
 
 const go = (hit: Hit) => send({ command: 'go', position: Math.max(0, Math.min(hit.position, standing?.end ?? 0)) });
+
+/** A click on what is not known yet: it counts when that has come. */
+let early: MouseEvent | null = null;
+function click(event: MouseEvent): void {
+  const hit = find(event);
+  early = hit ? null : event;
+  if (hit) go(hit);
+}
 
 let drag: { x: number; range: Range; moved: boolean } | null = null;
 const DRAG_PIXELS = 4;
@@ -214,6 +228,7 @@ const DRAG_PIXELS = 4;
 canvas.addEventListener('pointerdown', (event) => {
   if (event.button !== 0) return;
   drag = { x: event.clientX, range: range(), moved: false };
+  early = null;
   canvas.setPointerCapture(event.pointerId);
 });
 canvas.addEventListener('pointermove', (event) => {
@@ -228,8 +243,7 @@ canvas.addEventListener('pointermove', (event) => {
 canvas.addEventListener('pointerup', (event) => {
   const clicked = drag && !drag.moved;
   drag = null;
-  const hit = clicked ? find(event) : null;
-  if (hit) go(hit);
+  if (clicked) click(event);
 });
 canvas.addEventListener('pointerleave', () => point(null));
 canvas.addEventListener(
@@ -335,6 +349,7 @@ listen<Message>((message) => {
     if (message.id !== asked) return;
     data = message.data;
     redraw();
+    if (early) click(early);
     return;
   }
   const first = standing === null;
