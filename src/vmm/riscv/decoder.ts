@@ -13,7 +13,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { DECODED_PAGE_BYTES, RECORD_BYTES, RECORDS_PER_PAGE } from '../layout.ts';
-import type { Compressed, Instruction } from './encoding.ts';
+import type { Compressed, Instruction, Pattern } from './encoding.ts';
 import { H } from './hart.ts';
 import { A_EXTENSION } from './insns/a.ts';
 import { B_EXTENSIONS } from './insns/b.ts';
@@ -59,121 +59,142 @@ export interface Decoded {
 }
 
 assert(HANDLER.first + INSTRUCTIONS.length <= 256, 'handlers are numbered by bytes');
-const byName = new Map(INSTRUCTIONS.map((instruction) => [instruction.name, instruction]));
-const indexOf = new Map(INSTRUCTIONS.map((instruction, i) => [instruction, i]));
 
-/** Candidates by opcode and funct3 (bits 2 to 6 and 12 to 14), so that few patterns are tried. */
-const candidates: Instruction[][] = Array.from({ length: 256 }, (_, key) => {
-  const bits = (key & 31) * 4 + 3 + ((key >> 5) << 12);
-  const keyMask = 0x707f;
-  return INSTRUCTIONS.filter(({ pattern }) => ((bits ^ pattern.match) & pattern.mask & keyMask) === 0);
-});
-const compressedCandidates: Compressed[][] = Array.from({ length: 32 }, (_, key) => {
-  const bits = (key & 3) | ((key >> 2) << 13);
-  return COMPRESSED.filter(({ pattern }) => ((bits ^ pattern.match) & pattern.mask & 0xe003) === 0);
-});
+/** Where an encoding has the number of a register: so many ones of the bits from `low` on, and `base` more. */
+interface Place {
+  readonly low: number;
+  readonly ones: number;
+  readonly base: number;
+}
+const numberAt = ({ low, ones, base }: Place, bits: number) => base + ((bits >>> low) & ones);
+
+/** An encoding, with what decoding needs of it at hand. */
+interface Encoding {
+  readonly instruction: Instruction;
+  readonly compressed: Compressed | undefined;
+  readonly pattern: Pattern;
+  readonly rd: Place;
+  readonly rs1: Place;
+  readonly rs2: Place;
+  readonly handler: number;
+  readonly length: 2 | 4;
+  /** Offsets of the register of number 0, in the hart's state. */
+  readonly rdFile: number;
+  readonly rs1File: number;
+  readonly rs2File: number;
+}
+
+const handlerOf = new Map(INSTRUCTIONS.map((instruction, i) => [instruction, HANDLER.first + i]));
+const byName = new Map(INSTRUCTIONS.map((instruction) => [instruction.name, instruction]));
+
+function encodingOf(instruction: Instruction, compressed: Compressed | undefined): Encoding {
+  const { uses } = instruction;
+  const file = (float: boolean) => (float ? H.f : H.x);
+  const place = (name: 'rd' | 'rs1' | 'rs2', low: number): Place => {
+    if (!compressed) return { low, ones: 31, base: 0 };
+    const { pattern, fixed, same } = compressed;
+    const number = fixed[name];
+    if (number !== undefined) return { low: 0, ones: 0, base: number };
+    const wanted = name === 'rs1' && same ? 'rd' : name;
+    const field = pattern.fields.find((f) => f.name === wanted || f.name === `${wanted}'`);
+    if (!field) return { low: 0, ones: 0, base: 0 };
+    return { low: field.low, ones: 2 ** field.width - 1, base: field.name === wanted ? 0 : 8 };
+  };
+  return {
+    instruction,
+    compressed,
+    pattern: compressed?.pattern ?? instruction.pattern,
+    rd: place('rd', 7),
+    rs1: place('rs1', 15),
+    rs2: place('rs2', 20),
+    handler: handlerOf.get(instruction)!,
+    length: compressed ? 2 : 4,
+    rdFile: file(uses.fd),
+    rs1File: file(uses.fs1),
+    rs2File: file(uses.fs2),
+  };
+}
+
+/** Encodings by some of the bits that they fix, so that few are tried. */
+function byKey(keys: number, all: readonly Encoding[], keyMask: number, bitsOf: (key: number) => number): Encoding[][] {
+  return Array.from({ length: keys }, (_, key) =>
+    all.filter(({ pattern: { match, mask } }) => ((bitsOf(key) ^ match) & mask & keyMask) === 0),
+  );
+}
+
+/** By opcode and funct3 (bits 2 to 6 and 12 to 14). */
+const wideEncodings = byKey(
+  256,
+  INSTRUCTIONS.map((instruction) => encodingOf(instruction, undefined)),
+  0x707f,
+  (key) => (key & 31) * 4 + 3 + ((key >> 5) << 12),
+);
+const compressedEncodings = byKey(
+  32,
+  COMPRESSED.map((compressed) => {
+    const instruction = byName.get(compressed.base);
+    assert(instruction, `base instruction ${compressed.base}`);
+    return encodingOf(instruction, compressed);
+  }),
+  0xe003,
+  (key) => (key & 3) | ((key >> 2) << 13),
+);
+
+/** The encoding that bits are of, 16 of them for a compressed instruction; null if they are no instruction. */
+function find(bits: number): Encoding | null {
+  if ((bits & 3) === 3) {
+    const key = ((bits >> 2) & 31) | (((bits >> 12) & 7) << 5);
+    for (const encoding of wideEncodings[key]) if (encoding.pattern.matches(bits)) return encoding;
+    return null;
+  }
+  if (bits === 0) return null;
+  for (const encoding of compressedEncodings[(bits & 3) | ((bits >> 13) << 2)]) {
+    const { pattern, compressed } = encoding;
+    if (pattern.matches(bits) && compressed!.valid(bits, pattern)) return encoding;
+  }
+  return null;
+}
 
 /** Length in bytes of the instruction that begins with these 16 bits. */
 export function instructionLength(low: number): 2 | 4 {
   return (low & 3) === 3 ? 4 : 2;
 }
 
-/** What bits mean, and their record as words. */
-interface Meaning {
-  readonly decoded: Decoded | null;
-  readonly word0: number;
-  readonly word1: number;
-  readonly word2: number;
-  readonly word3: number;
-}
-
 /** What was decoded before: programs use few of the possible instructions, over and over. */
-const decodedBefore = new Map<number, Meaning>();
+const decodedBefore = new Map<number, Decoded | null>();
 const DECODED_BEFORE_MAX = 100_000;
 
-function meaningOf(bits: number): Meaning {
-  // 32-bit integers are quick keys; numbers beyond are not.
-  const key = (bits & 3) === 3 ? bits | 0 : bits & 0xffff;
-  let meaning = decodedBefore.get(key);
-  if (meaning === undefined) {
-    const decoded = (bits & 3) === 3 ? decodeWide(bits >>> 0) : decodeCompressed(key);
-    meaning = { decoded, ...(decoded ? recordWords(decoded) : illegalWords(bits)) };
-    if (decodedBefore.size >= DECODED_BEFORE_MAX) decodedBefore.clear();
-    decodedBefore.set(key, meaning);
-  }
-  return meaning;
-}
+/** Without the bits behind a compressed instruction. */
+const ownBits = (bits: number) => ((bits & 3) === 3 ? bits : bits & 0xffff);
 
 /** Decodes 32 bits, of which a compressed instruction uses the low 16; null if they are no instruction. */
 export function decode(bits: number): Decoded | null {
-  return meaningOf(bits).decoded;
-}
-
-function decodeWide(bits: number): Decoded | null {
-  const key = ((bits >> 2) & 31) | (((bits >> 12) & 7) << 5);
-  for (const instruction of candidates[key]) {
-    const { pattern } = instruction;
-    if (!pattern.matches(bits)) continue;
-    return {
-      instruction,
-      rd: (bits >> 7) & 31,
-      rs1: (bits >> 15) & 31,
-      rs2: (bits >> 20) & 31,
-      rs3: bits >>> 27,
-      rm: (bits >> 12) & 7,
-      imm: pattern.immediate(bits),
-      length: 4,
-      bits,
-    };
+  // 32-bit integers are quick keys; numbers beyond are not.
+  const key = ownBits(bits) | 0;
+  let decoded = decodedBefore.get(key);
+  if (decoded === undefined) {
+    const encoding = find(key);
+    decoded = encoding && decodedOf(encoding, key);
+    if (decodedBefore.size >= DECODED_BEFORE_MAX) decodedBefore.clear();
+    decodedBefore.set(key, decoded);
   }
-  return null;
+  return decoded;
 }
 
-function decodeCompressed(bits: number): Decoded | null {
-  if (bits === 0) return null;
-  const key = (bits & 3) | ((bits >> 13) << 2);
-  for (const compressed of compressedCandidates[key]) {
-    const { pattern, fixed } = compressed;
-    if (!pattern.matches(bits) || !compressed.valid(bits, pattern)) continue;
-    const instruction = byName.get(compressed.base);
-    assert(instruction, `base instruction ${compressed.base}`);
-    const register = (name: string) => {
-      const primed = pattern.fields.some((f) => f.name === `${name}'`);
-      return primed ? pattern.field(bits, `${name}'`) + 8 : pattern.field(bits, name);
-    };
-    const rd = fixed.rd ?? register('rd');
-    return {
-      instruction,
-      compressed,
-      rd,
-      rs1: fixed.rs1 ?? (compressed.same ? rd : register('rs1')),
-      rs2: fixed.rs2 ?? register('rs2'),
-      rs3: 0,
-      rm: 0,
-      imm: pattern.immediate(bits),
-      length: 2,
-      bits,
-    };
-  }
-  return null;
-}
-
-function recordWords({ instruction, rd, rs1, rs2, rs3, rm, imm, length }: Decoded): Omit<Meaning, 'decoded'> {
-  const { uses } = instruction;
-  const x = (n: number) => H.x + n * 8;
-  const float = (n: number) => H.f + n * 8;
-  const destination = uses.fd ? float(rd) : rd === 0 ? H.xSink : x(rd);
+function decodedOf(encoding: Encoding, bits: number): Decoded {
+  const { instruction, compressed, pattern, length } = encoding;
   return {
-    word0: (HANDLER.first + indexOf.get(instruction)!) | (((RECORD_BYTES * length) / 2) << 8),
-    word1: destination | ((uses.fs1 ? float(rs1) : x(rs1)) << 16),
-    word2: imm,
-    word3: (uses.fs2 ? float(rs2) : x(rs2)) | (rs3 << 16) | (rm << 24),
+    instruction,
+    ...(compressed && { compressed }),
+    rd: numberAt(encoding.rd, bits),
+    rs1: numberAt(encoding.rs1, bits),
+    rs2: numberAt(encoding.rs2, bits),
+    rs3: compressed ? 0 : bits >>> 27,
+    rm: compressed ? 0 : (bits >> 12) & 7,
+    imm: pattern.immediate(bits),
+    length,
+    bits: bits >>> 0,
   };
-}
-
-function illegalWords(bits: number): Omit<Meaning, 'decoded'> {
-  const length = RECORD_BYTES * (instructionLength(bits) / 2);
-  return { word0: HANDLER.illegal | (length << 8), word1: 0, word2: 0, word3: 0 };
 }
 
 /**
@@ -181,17 +202,29 @@ function illegalWords(bits: number): Omit<Meaning, 'decoded'> {
  * instruction. Tells whether the instruction behind it comes next, if it does not trap.
  */
 export function writeRecord(memory: Int32Array, address: number, bits: number): boolean {
-  const { decoded, word0, word1, word2, word3 } = meaningOf(bits);
+  const own = ownBits(bits);
+  const encoding = find(own);
   const word = address >>> 2;
-  memory[word] = (memory[word] & ~0xffff) | word0;
-  memory[word + 1] = word1;
-  memory[word + 2] = word2;
-  memory[word + 3] = word3;
-  return decoded !== null && !leadsElsewhere(decoded);
+  // The count of jumps stays.
+  const head = memory[word] & ~0xffff;
+  if (!encoding) {
+    memory[word] = head | HANDLER.illegal | (((RECORD_BYTES * instructionLength(bits)) / 2) << 8);
+    memory.fill(0, word + 1, word + RECORD_BYTES / 4);
+    return false;
+  }
+  const { handler, length, rdFile, rs1File, rs2File, pattern } = encoding;
+  const rd = numberAt(encoding.rd, own);
+  const destination = rd === 0 && rdFile === H.x ? H.xSink : rdFile + rd * 8;
+  const high = length === 4 ? ((bits >>> 27) << 16) | (((bits >> 12) & 7) << 24) : 0;
+  memory[word] = head | handler | (((RECORD_BYTES * length) / 2) << 8);
+  memory[word + 1] = destination | ((rs1File + numberAt(encoding.rs1, own) * 8) << 16);
+  memory[word + 2] = pattern.immediate(own);
+  memory[word + 3] = rs2File + numberAt(encoding.rs2, own) * 8 + high;
+  return !leadsElsewhere(encoding);
 }
 
 /** The instructions of BRANCH, JALR, JAL and SYSTEM, which share a row of the opcode map (unprivileged specification, table of major opcodes). */
-const leadsElsewhere = ({ instruction: { pattern } }: Decoded) => (pattern.match & 0x60) === 0x60;
+const leadsElsewhere = ({ instruction: { pattern } }: Encoding) => (pattern.match & 0x60) === 0x60;
 
 /** Forgets the records of a page. */
 export function clearPage(memory: Uint8Array, view: DataView, address: number): void {

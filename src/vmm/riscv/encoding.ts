@@ -34,10 +34,10 @@ interface Field {
   readonly width: number;
 }
 interface ImmediatePiece {
-  /** Position of the piece's lowest bit in the instruction and in the immediate, and its width. */
+  /** Position of the piece's lowest bit in the instruction and in the immediate, and as many ones as it has bits. */
   readonly from: number;
   readonly to: number;
-  readonly width: number;
+  readonly ones: number;
 }
 
 /** A parsed pattern: which bits are fixed, and where the operands are. */
@@ -72,7 +72,7 @@ export class Pattern {
         let at = low + bits;
         for (const [high, to] of immediateRanges(token)) {
           at -= high - to + 1;
-          pieces.push({ from: at, to, width: high - to + 1 });
+          pieces.push({ from: at, to, ones: 2 ** (high - to + 1) - 1 });
           if (token.startsWith('imm')) signedBits = Math.max(signedBits, high + 1);
         }
       } else {
@@ -97,7 +97,7 @@ export class Pattern {
   /** The immediate, as a signed 32-bit number. */
   immediate(bits: number): number {
     let value = 0;
-    for (const p of this.#pieces) value |= ((bits >>> p.from) & (2 ** p.width - 1)) << p.to;
+    for (const p of this.#pieces) value |= ((bits >>> p.from) & p.ones) << p.to;
     const unused = 32 - this.#signedBits;
     return this.#signedBits && unused ? (value << unused) >> unused : value;
   }
@@ -105,9 +105,8 @@ export class Pattern {
   /** The instruction with this immediate in it. Bits that the encoding has no place for are left out. */
   withImmediate(bits: number, value: number): number {
     let result = bits;
-    for (const p of this.#pieces) {
-      const mask = 2 ** p.width - 1;
-      result = (result & ~(mask << p.from)) | (((value >>> p.to) & mask) << p.from);
+    for (const { from, to, ones } of this.#pieces) {
+      result = (result & ~(ones << from)) | (((value >>> to) & ones) << from);
     }
     return result >>> 0;
   }
