@@ -2,7 +2,7 @@
  * Bundles the command line and its threads into few files: Node takes twice as long to find and read two hundred modules as the rest of the start does. The folder
  * lies as deep in the package as the modules do, because they look for the package's other files from where they are.
  */
-import { copyFileSync, rmSync } from 'node:fs';
+import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -44,6 +44,15 @@ export async function bundleCommandLine(folder) {
     define: { __dirname: '__folder' },
     banner: { js: COMMON_JS.join('') },
   });
+  // Compiled by now, since the command line is as well.
+  const [{ buildInterpreter }, { interpreterFile }] = await Promise.all(
+    ['vmm/riscv/interpreter.js', 'compiler/machine.js'].map(
+      (path) => import(new URL(`../dist/src/${path}`, import.meta.url)),
+    ),
+  );
+  for (const fused of [false, true]) {
+    writeFileSync(join(folder, interpreterFile(fused)), buildInterpreter(false, fused).bytes);
+  }
   const lz4 = dirname(createRequire(join(root, 'package.json')).resolve('lz4-wasm-nodejs'));
   copyFileSync(join(lz4, 'lz4_wasm_nodejs_bg.wasm'), join(folder, 'lz4_wasm_nodejs_bg.wasm'));
 }

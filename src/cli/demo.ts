@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AssertionError, UserError } from '../base/assert.ts';
+import { buildMachine } from '../compiler/machine.ts';
 import { openSession } from '../debugger/open.ts';
 import type { DebugSession, StopEvent } from '../debugger/session.ts';
 import { Chaos } from '../recorder/chaos.ts';
@@ -17,7 +18,7 @@ import { verify } from '../replay/verify.ts';
 import type { Frame } from '../symbols/index.ts';
 import { type MachineDescription, TraceReader, TraceWriter } from '../trace/index.ts';
 import type { InputSource } from '../vmm/inputs.ts';
-import { bootVirt, buildVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
+import { bootVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
 import { parseWhole } from './arguments.ts';
 import { command } from './command-line.ts';
 import { bytes, count, hex } from './format.ts';
@@ -118,7 +119,7 @@ async function recordRun(path: string, seed: number): Promise<{ end: SessionEnd;
     () => writer,
     () => machine.position,
   );
-  const machine: VirtMachine = buildVirt(description, source);
+  const machine: VirtMachine = buildMachine(description, source);
   const kernel = { name: KERNEL, bytes: readFileSync(KERNEL) };
   bootVirt(machine, description, { bios: 'none', kernel, initrd: null }, source);
   const notes = [['demo', COMMAND] as const, ['chaos seed', String(seed)] as const];

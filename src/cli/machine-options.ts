@@ -6,14 +6,12 @@ import { gunzipSync } from 'node:zlib';
 import { UserError } from '../base/assert.ts';
 import { Random } from '../base/random.ts';
 import { CompilerThread } from '../compiler/thread.ts';
-import { applyTuning } from '../compiler/tuning.ts';
 import { Chaos } from '../recorder/chaos.ts';
 import type { MachineDescription, TraceHeader } from '../trace/index.ts';
 import { type InputSource, TURN_STEPS_MAX } from '../vmm/inputs.ts';
-import { HARTS_MAX, PAGE_BYTES, RAM_BYTES_MAX } from '../vmm/layout.ts';
+import { DISKS_MAX, HARTS_MAX, PAGE_BYTES, RAM_BYTES_MAX } from '../vmm/layout.ts';
 import type { NamedFile } from '../vmm/riscv/boot.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
-import { bootVirt, buildVirt, DISKS_MAX } from '../vmm/riscv/virt.ts';
 import { parseMemory, parseNumber, parseTime, parseWhole } from './arguments.ts';
 import type { Options, Values } from './command-line.ts';
 import { bytes, count } from './format.ts';
@@ -142,16 +140,21 @@ export async function assembleMachine(
     block: (disk, block) => disks[disk].read(block),
     ...(chaos ? { turn: (runnable) => chaos.turn(machine.position, runnable) } : {}),
   };
-  // Kernels are large: the machine is built meanwhile.
+  // Kernels are large: what else takes its time is done meanwhile.
   const kernelRead = args.kernel === undefined ? null : readUserFileMeanwhile('--kernel', args.kernel, RAM_BYTES_MAX);
-  const machine: VirtMachine = buildVirt(
-    description,
-    wrapSource(source, () => machine),
-  );
   const compiler = new CompilerThread();
-  machine.cpu.jit.compiler = compiler;
-  applyTuning(machine);
-  const kernelBytes = await kernelRead;
+  const [kernelBytes, machine, { bootVirt }] = await Promise.all([
+    kernelRead,
+    import('../compiler/machine.ts').then(({ buildMachine }) => {
+      const machine: VirtMachine = buildMachine(
+        description,
+        wrapSource(source, () => machine),
+      );
+      machine.cpu.jit.compiler = compiler;
+      return machine;
+    }),
+    import('../vmm/riscv/virt.ts'),
+  ]);
   const kernel = kernelBytes && decompressed({ name: `--kernel ${args.kernel}`, bytes: kernelBytes });
   bootVirt(machine, description, { bios, kernel, initrd }, source);
   const release = kernel && linuxRelease(kernel);

@@ -2,12 +2,13 @@
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { ImmediateCompiler } from '../vmm/riscv/compiler.ts';
 import { buildInterpreter } from '../vmm/riscv/interpreter.ts';
-import { yieldThisThread } from './priority.ts';
+import { NICENESS, yieldThisThread } from './priority.ts';
 import { type CompileReply, type CompileRequest, unpackPlan } from './protocol.ts';
 
-yieldThisThread();
+yieldThisThread(NICENESS.compiler);
 const port = workerData as MessagePort;
-const compiler = new ImmediateCompiler(buildInterpreter(false));
+const interpreter = buildInterpreter(false);
+const compiler = new ImmediateCompiler(() => interpreter);
 
 function compile({ plans, counting }: CompileRequest): CompileReply {
   try {

@@ -3,13 +3,13 @@
  * moves forward; to go elsewhere it starts from a checkpoint.
  */
 import { assert, Divergence, UserError } from '../base/assert.ts';
-import { applyTuning } from '../compiler/tuning.ts';
+import { buildMachine } from '../compiler/machine.ts';
 import { ABSENT, type CheckpointInfo, type TimedInput, type TraceReader } from '../trace/index.ts';
 import { type InputSource, isChange, type PulledInput, type PushedInput } from '../vmm/inputs.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
 import type { MachineSnapshot, ResetState } from '../vmm/machine.ts';
 import type { OutsideChange, PageSnapshot } from '../vmm/pages.ts';
-import { buildVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
+import type { VirtMachine } from '../vmm/riscv/virt.ts';
 
 /** A state kept in memory; release its pages when it is no longer needed. */
 export interface SavedState {
@@ -82,8 +82,7 @@ export class Replayer {
         return input;
       },
     };
-    this.machine = buildVirt({ ...trace.header.machine, rtcOffsetNs: trace.header.machine.rtcOffsetNs }, source);
-    applyTuning(this.machine);
+    this.machine = buildMachine({ ...trace.header.machine, rtcOffsetNs: trace.header.machine.rtcOffsetNs }, source);
     this.machine.pages.outside = (content, target) => this.trace.page(content, target);
     this.#refs = new Int32Array(this.machine.pages.count).fill(ABSENT);
     this.machine.reset = resetStateOf(trace);

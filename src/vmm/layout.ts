@@ -11,6 +11,9 @@ export const PAGE_SHIFT = 12;
 export const RAM_BASE = 0x80000000;
 export const RAM_BYTES_MAX = 2 ** 31;
 export const HARTS_MAX = 8;
+/** Places for virtio devices on the board: two are the console's and the entropy source's, each other one can have a disk. */
+export const VIRTIO_SLOTS = 8;
+export const DISKS_MAX = VIRTIO_SLOTS - 2;
 
 /** Words that generated code and the run loop share. i64 unless said otherwise. */
 export const G = {

@@ -17,15 +17,15 @@ export interface RegionCompiler {
 
 /** Compiles here and now. */
 export class ImmediateCompiler implements RegionCompiler {
-  readonly #interpreter: Interpreter;
+  readonly #interpreter: () => Interpreter;
   readonly #ready: CompiledRegions[] = [];
 
-  constructor(interpreter: Interpreter) {
+  constructor(interpreter: () => Interpreter) {
     this.#interpreter = interpreter;
   }
 
   begin(plans: readonly RegionPlan[], counting: boolean): void {
-    const { rt, float, functions } = this.#interpreter;
+    const { rt, float, functions } = this.#interpreter();
     const { bytes, imports } = generateRegions(plans, { rt, float, exported: functions, counting });
     this.#ready.push({ module: new WebAssembly.Module(bytes), imports });
   }

@@ -156,7 +156,11 @@ export class RiscvCpu implements Processor {
       ramPages: pages.ramPages,
     });
     const interpreter = interpreterModule(false);
-    this.jit = new Jit(memory, interpreter.parts, (page, offset) => this.#probes.plants.has(page, offset));
+    this.jit = new Jit(
+      memory,
+      () => interpreter.parts,
+      (page, offset) => this.#probes.plants.has(page, offset),
+    );
     this.#imports = {
       memory: this.#memory,
       touch: (page: number) => pages.touch(page),
@@ -576,18 +580,35 @@ export class RiscvCpu implements Processor {
 
 type Exec = (hart: number, budget: number) => void;
 
-interface Compiled {
+/**
+ * The interpreter, or its variant that watches registers: the same for every machine of a process, generated and compiled once. Its parts are
+ * what compiled code is made with; a process that leaves that to a thread does not need them.
+ */
+class Compiled {
   readonly module: WebAssembly.Module;
-  readonly parts: Interpreter;
+  readonly #watching: boolean;
+  #parts: Interpreter | null;
+
+  constructor(watching: boolean, ahead?: Uint8Array<ArrayBuffer>) {
+    this.#watching = watching;
+    this.#parts = ahead ? null : buildInterpreter(watching);
+    this.module = new WebAssembly.Module(ahead ?? (this.#parts!.bytes as Uint8Array<ArrayBuffer>));
+  }
+
+  get parts(): Interpreter {
+    this.#parts ??= buildInterpreter(this.#watching);
+    return this.#parts;
+  }
 }
 const compiled = new Map<boolean, Compiled>();
-/** The interpreter, or its variant that watches registers: the same for every machine of a process, generated and compiled once. */
+
 function interpreterModule(watching: boolean): Compiled {
-  let found = compiled.get(watching);
-  if (!found) {
-    const parts = buildInterpreter(watching);
-    found = { module: new WebAssembly.Module(parts.bytes), parts };
-    compiled.set(watching, found);
-  }
+  const found = compiled.get(watching) ?? new Compiled(watching);
+  compiled.set(watching, found);
   return found;
+}
+
+/** Takes the module that `buildInterpreter(false)` makes on this host, generated ahead: that takes as long as Node's own start. */
+export function useInterpreter(bytes: Uint8Array<ArrayBuffer>): void {
+  if (!compiled.has(false)) compiled.set(false, new Compiled(false, bytes));
 }

@@ -24,7 +24,7 @@ import { EXIT_REASONS, type ExitReason } from './region.ts';
 import type { WatchedRegisters } from './watchable.ts';
 
 /** Jumps to a place before it is compiled: compiling takes about as long as interpreting some ten thousand instructions. */
-const HOT_AFTER = 6000;
+const HOT_AFTER = 10_000;
 /** Slices that a request waits for others to join it. */
 const SLICES_WAITED_MAX = 8;
 /** Regions held at a time; no guest seen so far has had three thousand. When they are used up, all are thrown away. */
@@ -123,7 +123,11 @@ export class Jit {
   /** Whether the interpreter must come by an offset of a RAM page, because a probe is planted there. */
   readonly #stops: (page: number, offset: number) => boolean;
 
-  constructor(memory: WebAssembly.Memory, interpreter: Interpreter, stops: (page: number, offset: number) => boolean) {
+  constructor(
+    memory: WebAssembly.Memory,
+    interpreter: () => Interpreter,
+    stops: (page: number, offset: number) => boolean,
+  ) {
     this.#memory = memory;
     this.#view = new DataView(memory.buffer);
     this.#words = new Int32Array(memory.buffer);

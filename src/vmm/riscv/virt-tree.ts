@@ -1,7 +1,7 @@
 /** QEMU's RISC-V `virt` board: where its devices are, and the device tree that tells a guest so. */
 import { cells64, encodeFdt, FdtNode } from '../devices/fdt.ts';
 import { PLIC_SOURCES } from '../devices/plic.ts';
-import { RAM_BASE } from '../layout.ts';
+import { RAM_BASE, VIRTIO_SLOTS } from '../layout.ts';
 
 /** Address ranges in bytes, and interrupt sources of the PLIC. */
 export const VIRT = {
@@ -11,7 +11,7 @@ export const VIRT = {
   plic: { base: 0xc000000, size: 0x600000 },
   uart: { base: 0x10000000, size: 0x100, irq: 10, clockHz: 3_686_400 },
   /** Slot n is at base + n * size and has interrupt irq + n. */
-  virtio: { base: 0x10001000, size: 0x1000, irq: 1, slots: 8 },
+  virtio: { base: 0x10001000, size: 0x1000, irq: 1, slots: VIRTIO_SLOTS },
 } as const;
 
 /** Interrupts of a hart as its interrupt controller numbers them: exception codes (privileged specification, mcause). */

@@ -40,9 +40,6 @@ export interface BoardDescription {
   readonly disks: readonly { readonly sizeBytes: number; readonly readOnly: boolean }[];
 }
 
-/** Two of the eight slots are the console and the entropy source; a disk can have each other one. */
-export const DISKS_MAX = VIRT.virtio.slots - 2;
-
 const EXTENSIONS = 'i m a f d c zicntr zicsr zifencei zihintpause zba zbb zbs sstc svadu'.split(' ');
 const ISA = `rv64imafdc_${EXTENSIONS.slice(6).join('_')}`;
 const RNG_SEED_BYTES = 32;
