@@ -1,7 +1,7 @@
 /** One run of a guest at the command line, recorded or not. */
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
-import { preferMainThread } from '../compiler/priority.ts';
+import { preferMainThread } from '../base/priority.ts';
 import type { LiveMachine } from '../debugger/live.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
 import { type FailureSigns, type ScriptLine, Session, type SessionEnd } from '../recorder/session.ts';

@@ -1,5 +1,5 @@
 /** `chronovisor replay` and `chronovisor verify`: a trace from its beginning to its end, everything checked. */
-import { preferMainThread } from '../compiler/priority.ts';
+import { preferMainThread } from '../base/priority.ts';
 import { verify } from '../replay/verify.ts';
 import { command } from './command-line.ts';
 import { count, plural, seconds } from './format.ts';

@@ -1,8 +1,8 @@
 /** The thread that compiles regions (see thread.ts). */
 import { type MessagePort, workerData } from 'node:worker_threads';
+import { NICENESS, yieldThisThread } from '../base/priority.ts';
 import { ImmediateCompiler } from '../vmm/riscv/compiler.ts';
 import { buildInterpreter } from '../vmm/riscv/interpreter.ts';
-import { NICENESS, yieldThisThread } from './priority.ts';
 import { type CompileReply, type CompileRequest, unpackPlan } from './protocol.ts';
 
 yieldThisThread(NICENESS.compiler);

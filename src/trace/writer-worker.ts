@@ -4,9 +4,12 @@
  */
 import { parentPort } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
+import { NICENESS, yieldThisThread } from '../base/priority.ts';
 import { DiskFile, discard, publish } from './file.ts';
 import { TraceStore } from './store.ts';
 import { PROGRESS, type WorkerMessage, type WorkerStart } from './writer-protocol.ts';
+
+yieldThisThread(NICENESS.writer);
 
 /** What handles the messages after the first one. */
 function open({ file, header, maxBytes, progress, replies }: WorkerStart): (message: WorkerMessage) => void {

@@ -26,7 +26,7 @@ import type { Pages } from '../pages.ts';
 import type { ProbeSet, Probes } from '../probes.ts';
 import type { Processor } from '../processor.ts';
 import { csrIndexTable } from './csr.ts';
-import { clearPage, endPage, HANDLER, instructionLength, writeRecord } from './decoder.ts';
+import { clearPage, freshPage, HANDLER, instructionLength, writeRecord } from './decoder.ts';
 import {
   DTLB_ENTRIES,
   FAST_ENTRY_BYTES,
@@ -495,7 +495,7 @@ export class RiscvCpu implements Processor {
       this.#slotPages[slot] = page;
       const fresh = DECODED_BASE + slot * DECODED_PAGE_BYTES;
       if (slot < this.#usedSlots) clearPage(this.#bytes, this.#view, fresh);
-      else endPage(this.#view, fresh);
+      else freshPage(this.#view, fresh);
       this.#usedSlots = Math.max(this.#usedSlots, this.#slots);
     }
     const address = DECODED_BASE + slot * DECODED_PAGE_BYTES;

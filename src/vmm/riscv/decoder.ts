@@ -232,8 +232,17 @@ export function clearPage(memory: Uint8Array, view: DataView, address: number): 
   endPage(view, address);
 }
 
-/** Makes the records of a page whose memory was never written. */
-export function endPage(view: DataView, address: number): void {
+/**
+ * Makes the records of a page whose memory was never written. All of it is now: read before that, as a record is before it is decoded, each page
+ * of the host would cost a second fault, which all threads wait for.
+ */
+export function freshPage(view: DataView, address: number): void {
+  for (let at = address; at < address + DECODED_PAGE_BYTES; at += HOST_PAGE_BYTES) view.setUint8(at, 0);
+  endPage(view, address);
+}
+const HOST_PAGE_BYTES = 4096;
+
+function endPage(view: DataView, address: number): void {
   view.setUint8(address + EXTRA_RECORD.pageEnd * RECORD_BYTES, HANDLER.pageEnd);
   view.setUint8(address + EXTRA_RECORD.straddledEnd * RECORD_BYTES, HANDLER.pageEnd);
 }

@@ -11,7 +11,7 @@ import { basename } from 'node:path';
  * As a niceness (setpriority(2)). What makes regions comes before V8's helpers, which make them faster still: until there is a region, the guest is
  * interpreted. None is so low that it would not get on where the machine is busy with something else: 5 is a third of the weight of others, 10 a tenth.
  */
-export const NICENESS = { compiler: 5, helpers: 10 } as const;
+export const NICENESS = { compiler: 5, helpers: 10, writer: 10 } as const;
 type Niceness = (typeof NICENESS)[keyof typeof NICENESS];
 const TASKS = '/proc/self/task';
 const THIS_TASK = '/proc/thread-self';
