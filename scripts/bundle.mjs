@@ -51,7 +51,7 @@ export async function bundleCommandLine(folder) {
     ),
   );
   for (const fused of [false, true]) {
-    writeFileSync(join(folder, interpreterFile(fused)), buildInterpreter(false, fused).bytes);
+    writeFileSync(join(folder, interpreterFile(fused)), buildInterpreter(false, fused));
   }
   const lz4 = dirname(createRequire(join(root, 'package.json')).resolve('lz4-wasm-nodejs'));
   copyFileSync(join(lz4, 'lz4_wasm_nodejs_bg.wasm'), join(folder, 'lz4_wasm_nodejs_bg.wasm'));

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
 import type { SessionEnd } from '../recorder/session.ts';
 import type { ClosedTrace } from '../trace/index.ts';
+import { mayThin } from '../trace/thinning.ts';
 import { command, type Options } from './command-line.ts';
 import { bytes, count, seconds } from './format.ts';
 import { HUNT_OPTIONS, hunt, huntOf } from './hunt.ts';
@@ -61,8 +62,8 @@ async function live(
 async function thinned(outcome: Outcome): Promise<Outcome> {
   const { closed, terminal } = outcome;
   if (!closed || closed.failed) return outcome;
-  const { mayThin, thinRecording } = await import('../trace/thin.ts');
   if (!mayThin(closed.end.position)) return outcome;
+  const { thinRecording } = await import('../trace/thin.ts');
   const controller = new AbortController();
   const abort = () => controller.abort();
   for (const signal of SIGNALS) process.on(signal, abort);

@@ -2,13 +2,11 @@
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { NICENESS, yieldThisThread } from '../base/priority.ts';
 import { ImmediateCompiler } from '../vmm/riscv/compiler.ts';
-import { buildInterpreter } from '../vmm/riscv/interpreter.ts';
 import { type CompileReply, type CompileRequest, unpackPlan } from './protocol.ts';
 
 yieldThisThread(NICENESS.compiler);
 const port = workerData as MessagePort;
-const interpreter = buildInterpreter(false);
-const compiler = new ImmediateCompiler(() => interpreter);
+const compiler = new ImmediateCompiler();
 
 function compile({ plans, counting }: CompileRequest): CompileReply {
   try {

@@ -11,5 +11,6 @@ export { copyPast } from './past.ts';
 export { type CheckpointInfo, type ReaderOptions, TraceReader, type TraceStatistics } from './reader.ts';
 export { type Repair, repair } from './repair.ts';
 export type { EndReason, MachineDescription, Mark, TraceEnd, TraceHeader } from './schema.ts';
-export { gapOfEighth, type Thinned, thin, thinRecording } from './thin.ts';
+export { type Thinned, thin, thinRecording } from './thin.ts';
+export { gapOfEighth } from './thinning.ts';
 export { type ClosedTrace, TraceWriter, type WriterOptions } from './writer.ts';

@@ -8,7 +8,7 @@ import { Random } from '../../src/base/random.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
 import { verify } from '../../src/replay/verify.ts';
 import { gapOfEighth, TraceReader, thin, thinRecording } from '../../src/trace/index.ts';
-import { checkpointsToKeep } from '../../src/trace/thin.ts';
+import { checkpointsToKeep } from '../../src/trace/thinning.ts';
 import { embeddedGuest, record } from '../support/recording.ts';
 
 test('gaps widen with age and no more, and few checkpoints stay', () => {

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { PAGE_BYTES } from '../../src/vmm/layout.ts';
 import { type Block, type BlockEnd, findBlocks, pageOf } from '../../src/vmm/riscv/blocks.ts';
 import { disassemble } from '../../src/vmm/riscv/disassembler.ts';
-import { buildInterpreter } from '../../src/vmm/riscv/interpreter.ts';
+import { interpreterFunctions } from '../../src/vmm/riscv/interpreter.ts';
 import { generateRegions } from '../../src/vmm/riscv/region.ts';
 import { assertGolden } from '../support/golden.ts';
 import { assemble } from './support/assembly.ts';
@@ -108,7 +108,7 @@ function generated(source: string): string {
   assert.ok(blocks.length > 0, 'there is something to compile');
   const records = new Map(blocks.map(({ start }) => [pageOf(start), RECORDS * (pageOf(start) + 1)]));
   // Without the host's fused multiply-add, whether it has one or not: the text is the same anywhere.
-  const { rt, float, functions } = buildInterpreter(false, false);
+  const { rt, float, functions } = interpreterFunctions(false);
   const module = generateRegions([{ blocks, records }], { rt, float, exported: functions, counting: false });
   assert.ok(WebAssembly.validate(new Uint8Array(module.bytes)), 'V8 takes the module');
   const names = new Map(sorted.map(([name, address]) => [address - BASE, name]));

@@ -24,12 +24,18 @@ export class Func implements Callee {
 }
 
 export class ModuleBuilder {
+  readonly #signaturesOnly: boolean;
   readonly #types = new Map<string, number>();
   readonly #imports: Func[] = [];
   readonly #functions: Func[] = [];
   readonly #bodies = new Map<Func, Uint8Array>();
   readonly #exports: Func[] = [];
   #usesTable = false;
+
+  /** With `signaturesOnly` functions get no bodies: for who needs to know what there is to call, and no module. */
+  constructor({ signaturesOnly = false } = {}) {
+    this.#signaturesOnly = signaturesOnly;
+  }
 
   /** A function of the host, imported as `host.name`. Imports come before the first function. */
   import(name: string, params: readonly Type[], result: Type | null): Func {
@@ -53,6 +59,7 @@ export class ModuleBuilder {
   }
 
   body(func: Func, build: (f: Fn, ...params: Fn['params']) => void): void {
+    if (this.#signaturesOnly) return;
     assert(!this.#bodies.has(func), `${func.name} has one body`);
     const fn = new Fn(func.params, func.result);
     build(fn, ...fn.params);
@@ -77,7 +84,7 @@ export class ModuleBuilder {
     return func;
   }
 
-  /** All functions with a body, by name. */
+  /** All functions but imports, by name. */
   functions(): ReadonlyMap<string, Func> {
     return new Map(this.#functions.map((func) => [func.name, func]));
   }

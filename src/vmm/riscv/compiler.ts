@@ -1,5 +1,5 @@
 /** Who turns planned regions into modules: at once, or, if the host has a thread to spare, in its own time. */
-import type { Interpreter } from './interpreter.ts';
+import { type Interpreter, interpreterFunctions } from './interpreter.ts';
 import { generateRegions, type RegionPlan } from './region.ts';
 
 export interface CompiledRegions {
@@ -15,17 +15,16 @@ export interface RegionCompiler {
   take(): CompiledRegions | null;
 }
 
+/** The same for all. */
+let interpreter: Interpreter | undefined;
+
 /** Compiles here and now. */
 export class ImmediateCompiler implements RegionCompiler {
-  readonly #interpreter: () => Interpreter;
   readonly #ready: CompiledRegions[] = [];
 
-  constructor(interpreter: () => Interpreter) {
-    this.#interpreter = interpreter;
-  }
-
   begin(plans: readonly RegionPlan[], counting: boolean): void {
-    const { rt, float, functions } = this.#interpreter();
+    interpreter ??= interpreterFunctions();
+    const { rt, float, functions } = interpreter;
     const { bytes, imports } = generateRegions(plans, { rt, float, exported: functions, counting });
     this.#ready.push({ module: new WebAssembly.Module(bytes), imports });
   }

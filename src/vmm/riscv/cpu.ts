@@ -38,7 +38,7 @@ import {
   PRIV,
   TLB_ENTRY_BYTES,
 } from './hart.ts';
-import { buildInterpreter, type Interpreter } from './interpreter.ts';
+import { buildInterpreter } from './interpreter.ts';
 import { type DecodedPage, Jit } from './jit.ts';
 import { HartProbes } from './probes.ts';
 import { registerWriter } from './registers.ts';
@@ -155,12 +155,7 @@ export class RiscvCpu implements Processor {
       dropFast: () => this.dropHostAddresses(),
       ramPages: pages.ramPages,
     });
-    const interpreter = interpreterModule(false);
-    this.jit = new Jit(
-      memory,
-      () => interpreter.parts,
-      (page, offset) => this.#probes.plants.has(page, offset),
-    );
+    this.jit = new Jit(memory, (page, offset) => this.#probes.plants.has(page, offset));
     this.#imports = {
       memory: this.#memory,
       touch: (page: number) => pages.touch(page),
@@ -192,7 +187,7 @@ export class RiscvCpu implements Processor {
       },
       ...this.#probes.imports,
     };
-    const instance = new WebAssembly.Instance(interpreter.module, { host: this.#imports });
+    const instance = new WebAssembly.Instance(interpreterModule(false), { host: this.#imports });
     this.jit.link(instance.exports);
     const exported = <T>(name: string) => instance.exports[name] as T;
     this.#exec = exported('exec');
@@ -393,7 +388,7 @@ export class RiscvCpu implements Processor {
 
   #watching(): Exec {
     if (!this.#watchingExec) {
-      const instance = new WebAssembly.Instance(interpreterModule(true).module, { host: this.#imports });
+      const instance = new WebAssembly.Instance(interpreterModule(true), { host: this.#imports });
       this.#watchingExec = instance.exports.exec as Exec;
     }
     return this.#watchingExec;
@@ -580,35 +575,15 @@ export class RiscvCpu implements Processor {
 
 type Exec = (hart: number, budget: number) => void;
 
-/**
- * The interpreter, or its variant that watches registers: the same for every machine of a process, generated and compiled once. Its parts are
- * what compiled code is made with; a process that leaves that to a thread does not need them.
- */
-class Compiled {
-  readonly module: WebAssembly.Module;
-  readonly #watching: boolean;
-  #parts: Interpreter | null;
-
-  constructor(watching: boolean, ahead?: Uint8Array<ArrayBuffer>) {
-    this.#watching = watching;
-    this.#parts = ahead ? null : buildInterpreter(watching);
-    this.module = new WebAssembly.Module(ahead ?? (this.#parts!.bytes as Uint8Array<ArrayBuffer>));
-  }
-
-  get parts(): Interpreter {
-    this.#parts ??= buildInterpreter(this.#watching);
-    return this.#parts;
-  }
-}
-const compiled = new Map<boolean, Compiled>();
-
-function interpreterModule(watching: boolean): Compiled {
-  const found = compiled.get(watching) ?? new Compiled(watching);
-  compiled.set(watching, found);
+const modules = new Map<boolean, WebAssembly.Module>();
+/** The interpreter, or its variant that watches registers: the same for every machine of a process, generated and compiled once. */
+function interpreterModule(watching: boolean): WebAssembly.Module {
+  const found = modules.get(watching) ?? new WebAssembly.Module(buildInterpreter(watching) as Uint8Array<ArrayBuffer>);
+  modules.set(watching, found);
   return found;
 }
 
 /** Takes the module that `buildInterpreter(false)` makes on this host, generated ahead: that takes as long as Node's own start. */
 export function useInterpreter(bytes: Uint8Array<ArrayBuffer>): void {
-  if (!compiled.has(false)) compiled.set(false, new Compiled(false, bytes));
+  if (!modules.has(false)) modules.set(false, new WebAssembly.Module(bytes));
 }

@@ -297,10 +297,11 @@ function cutSlice(f: Fn, { hart, budget }: Locals, kept = 0): void {
   f.set(budget, kept);
 }
 
+/** What compiled code is made with: functions of the interpreter's module. */
 export interface Interpreter {
-  readonly bytes: Uint8Array;
   readonly rt: Runtime;
   readonly float: FloatFns;
+  /** All that the module exports. */
   readonly functions: ReadonlyMap<string, Func>;
 }
 
@@ -308,8 +309,20 @@ export interface Interpreter {
  * The module: exports `exec(hart, budget)` and the runtime functions, for the host and for compiled code. The variant that watches registers
  * leaves the slice after each step that has changed a watched word; compiled code leaves the steps that may do so to it.
  */
-export function buildInterpreter(watching: boolean, fused = hostFuses()): Interpreter {
+export function buildInterpreter(watching: boolean, fused = hostFuses()): Uint8Array {
   const m = new ModuleBuilder();
+  const { functions } = define(m, watching, fused);
+  // Compiled regions call the same runtime functions.
+  for (const func of functions.values()) m.export(func);
+  return m.finish();
+}
+
+/** The functions of that module, for a process that has the module already. */
+export function interpreterFunctions(fused = hostFuses()): Interpreter {
+  return define(new ModuleBuilder({ signaturesOnly: true }), false, fused);
+}
+
+function define(m: ModuleBuilder, watching: boolean, fused: boolean): Interpreter {
   const rt = defineRuntime(m);
   const regions = m.tableType(REGION_PARAMS, 'i32');
   const float = defineFloat(m, fused);
@@ -325,10 +338,7 @@ export function buildInterpreter(watching: boolean, fused = hostFuses()): Interp
     };
     buildExec(f, rt, float, regions, v, watching);
   });
-  // Compiled regions call the same runtime functions.
-  const functions = m.functions();
-  for (const func of functions.values()) m.export(func);
-  return { bytes: m.finish(), rt, float, functions };
+  return { rt, float, functions: m.functions() };
 }
 
 function buildExec(f: Fn, rt: Runtime, float: FloatFns, regions: Signature, v: Locals, watching: boolean): void {

@@ -19,7 +19,6 @@ import {
 import { type Block, type CodePage, type CodeSource, findBlocks, pageOf } from './blocks.ts';
 import { type CompiledRegions, ImmediateCompiler, type RegionCompiler } from './compiler.ts';
 import { HANDLER, writeRecord } from './decoder.ts';
-import type { Interpreter } from './interpreter.ts';
 import { EXIT_REASONS, type ExitReason } from './region.ts';
 import type { WatchedRegisters } from './watchable.ts';
 
@@ -123,15 +122,11 @@ export class Jit {
   /** Whether the interpreter must come by an offset of a RAM page, because a probe is planted there. */
   readonly #stops: (page: number, offset: number) => boolean;
 
-  constructor(
-    memory: WebAssembly.Memory,
-    interpreter: () => Interpreter,
-    stops: (page: number, offset: number) => boolean,
-  ) {
+  constructor(memory: WebAssembly.Memory, stops: (page: number, offset: number) => boolean) {
     this.#memory = memory;
     this.#view = new DataView(memory.buffer);
     this.#words = new Int32Array(memory.buffer);
-    this.compiler = new ImmediateCompiler(interpreter);
+    this.compiler = new ImmediateCompiler();
     this.#stops = stops;
     this.table = new WebAssembly.Table({ element: 'anyfunc', initial: REGIONS_MAX + 1 });
     this.hotAfter = HOT_AFTER;
