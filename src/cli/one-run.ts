@@ -130,8 +130,11 @@ export interface AssembledLiving {
 /** Puts a machine together and, with an output, a recorder beside it. */
 export async function assembleLiving(args: MachineArguments, output: Output | null): Promise<AssembledLiving> {
   // A run without a recorder loads nothing of the trace; a recorder's thread loads while the machine is put together.
-  const tracing = output ? await import('../trace/writer.ts') : null;
-  const thread = tracing?.startWriterThread();
+  const tracing = output
+    ? import('../trace/writer.ts').then(({ TraceWriter, startWriterThread }) => {
+        return { TraceWriter, thread: startWriterThread() };
+      })
+    : null;
   let writer: TraceWriter | null = null;
   const { machine, compiler, description, notes, scratch } = await assembleMachine(args, (source, of) =>
     output
@@ -142,14 +145,15 @@ export async function assembleLiving(args: MachineArguments, output: Output | nu
         )
       : source,
   );
-  if (tracing && output && thread) {
+  if (tracing && output) {
+    const { TraceWriter, thread } = await tracing;
     const header: TraceHeader = {
       productVersion: productVersion(),
       createdMs: Date.now(),
       machine: description,
       notes,
     };
-    writer = new tracing.TraceWriter(output.path, header, {
+    writer = new TraceWriter(output.path, header, {
       force: output.force,
       thread,
       ...(scratch ? { scratch } : {}),
