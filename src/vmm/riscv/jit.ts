@@ -22,8 +22,8 @@ import { HANDLER, writeRecord } from './decoder.ts';
 import { EXIT_REASONS, type ExitReason } from './region.ts';
 import type { WatchedRegisters } from './watchable.ts';
 
-/** Jumps to a place before it is compiled: compiling takes about as long as interpreting some ten thousand instructions. */
-const HOT_AFTER = 10_000;
+/** Jumps to a place before it is compiled: compiling, with V8's part in other threads, takes about as long as interpreting a million instructions. */
+const HOT_AFTER = 15_000;
 /** Slices that a request waits for others to join it. */
 const SLICES_WAITED_MAX = 8;
 /** Regions held at a time; no guest seen so far has had three thousand. When they are used up, all are thrown away. */
