@@ -4,6 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { interpreterFile } from '../../src/compiler/machine.ts';
+import { buildInterpreter } from '../../src/vmm/riscv/interpreter.ts';
 import { scratch } from '../support/guests.ts';
 import { CHECKOUT } from './small.ts';
 
@@ -23,6 +25,13 @@ test('the bundle is in the package, and has every thread that the sources start'
   const threads = texts.flatMap((text) => [...text.matchAll(/new Worker\(new URL\('\.\/([\w-]+\.js)'/g)]);
   assert.ok(threads.length >= 4);
   for (const [, file] of threads) assert.ok(existsSync(join(folder, file)), file);
+});
+
+test('the interpreter that lies in the bundle is the one that the sources make', () => {
+  for (const fused of [false, true]) {
+    const ahead = readFileSync(join(program, '..', interpreterFile(fused)));
+    assert.ok(ahead.equals(buildInterpreter(false, fused)), interpreterFile(fused));
+  }
 });
 
 test('the bundle records, hunts, goes back and searches', (t) => {
