@@ -97,7 +97,9 @@ function setAxis(axis: Axis): void {
 
 function show(wanted: Range): void {
   const all = bounds();
-  state.range = wanted.from <= all.from && wanted.to >= all.to ? null : wanted;
+  const shown = wanted.from <= all.from && wanted.to >= all.to ? null : wanted;
+  if (shown?.from !== state.range?.from || shown?.to !== state.range?.to) early = null;
+  state.range = shown;
   remember(state);
   for (const [axis, made] of axisButtons) made.setAttribute('aria-pressed', String(axis === state.axis));
   ask();
@@ -214,12 +216,12 @@ function find(event: MouseEvent): Hit | null {
 
 const go = (hit: Hit) => send({ command: 'go', position: Math.max(0, Math.min(hit.position, standing?.end ?? 0)) });
 
-/** A click on what is not known yet: it counts when that has come. */
+/** A click on what was not known yet: it counts when the answer comes, unless something else is shown or pressed before. */
 let early: MouseEvent | null = null;
-function click(event: MouseEvent): void {
+function click(event: MouseEvent): boolean {
   const hit = find(event);
-  early = hit ? null : event;
   if (hit) go(hit);
+  return hit !== null;
 }
 
 let drag: { x: number; range: Range; moved: boolean } | null = null;
@@ -243,7 +245,7 @@ canvas.addEventListener('pointermove', (event) => {
 canvas.addEventListener('pointerup', (event) => {
   const clicked = drag && !drag.moved;
   drag = null;
-  if (clicked) click(event);
+  if (clicked && !click(event)) early = event;
 });
 canvas.addEventListener('pointerleave', () => point(null));
 canvas.addEventListener(
@@ -350,6 +352,7 @@ listen<Message>((message) => {
     data = message.data;
     redraw();
     if (early) click(early);
+    early = null;
     return;
   }
   const first = standing === null;
