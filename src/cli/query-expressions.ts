@@ -21,20 +21,35 @@ export function addressOf(name: string, symbols: Symbols): bigint | undefined {
   return undefined;
 }
 
+/** Bytes that a kernel may have before a function's first line of code, for tracing to be patched in: they do nothing yet (gcc's -fpatchable-function-entry). */
+const PATCHABLE_BYTES = 16n;
+
+/** Where names mean what they do at an address: at the entry of a function that begins with room for patches, behind it. */
+function placeOf(pc: bigint | null, symbols: Symbols): { readonly pc: bigint } | null {
+  if (pc === null) return null;
+  const entered = symbols.symbolise(pc);
+  if (entered?.symbol?.offset !== 0n || entered.frames.length > 0) return { pc };
+  for (let at = pc; at <= pc + PATCHABLE_BYTES; at += 2n) {
+    const there = symbols.symbolise(at);
+    if (there?.symbol?.offset === at - pc && there.frames.length > 0) return { pc: at };
+  }
+  return { pc };
+}
+
 /** `pc` is the address of the code that the question is about; null if it is about no instruction. */
 export function printedExpression(text: string, symbols: Symbols, pc: bigint | null): Printed {
   const own = ofEngine(text, symbols);
   if (typeof own === 'string') {
     return { text, expression: own, show: (value) => (value < 0n ? value.toString() : hex(value, 1)) };
   }
-  const value = translateValue(text, symbols, pc === null ? null : { pc });
+  const value = translateValue(text, symbols, placeOf(pc, symbols));
   return value ? { text, ...value } : refuse(own, symbols);
 }
 
 export function conditionExpression(text: string, symbols: Symbols, pc: bigint | null): string {
   const own = ofEngine(text, symbols);
   if (typeof own === 'string') return own;
-  const translated = translateCondition(text, symbols, pc === null ? null : { pc });
+  const translated = translateCondition(text, symbols, placeOf(pc, symbols));
   return translated?.exact ? translated.condition : refuse(own, symbols);
 }
 

@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { addressOf, conditionExpression, printedExpression } from '../../src/cli/query-expressions.ts';
+import { openSymbols } from '../../src/cli/symbol-options.ts';
 import { chronovisor, EMBEDDED_KERNEL, lastWords } from '../support/guests.ts';
+import { needVmlinux } from '../symbols/support/files.ts';
 import { CHECKOUT } from './small.ts';
 
 const TRACE = join(CHECKOUT, 'traces/heisenbug-v1.trace');
@@ -107,4 +110,20 @@ test('what cannot be asked', async () => {
   await refused(['traps', 'x'], /whole numbers with commas/);
   await refused(['hits', '0x1', '--from', '20', '--to', '10'], /lies behind the last/);
   await refused(['hits', '0x1', '--hart', '9'], /--hart 9/);
+});
+
+test("parameters are known at the entry of a kernel's function, before the room that it has for patches", (t) => {
+  const path = needVmlinux(t);
+  if (path === null) return;
+  const symbols = openSymbols([path]);
+  for (const [name, parameter, register] of [
+    ['do_exit', 'code', 'a0'],
+    ['vfs_read', 'count', 'a2'],
+  ]) {
+    const entry = addressOf(name, symbols)!;
+    assert.equal(symbols.symbolise(entry)?.frames.length, 0, 'the debug information begins behind it');
+    const { expression } = printedExpression(parameter, symbols, entry);
+    const condition = conditionExpression(`${parameter} > 1000`, symbols, entry);
+    for (const text of [expression, condition]) assert.match(text, new RegExp(`\\b${register}\\b`));
+  }
 });
