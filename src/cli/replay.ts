@@ -1,7 +1,8 @@
 /** `chronovisor replay` and `chronovisor verify`: a trace from its beginning to its end, everything checked. */
 import { preferMainThread } from '../base/priority.ts';
-import { verify } from '../replay/verify.ts';
+import { type VerifyResult, verify } from '../replay/verify.ts';
 import { command } from './command-line.ts';
+import { ConsoleOutput } from './console-output.ts';
 import { count, plural, seconds } from './format.ts';
 import { openTrace } from './trace-argument.ts';
 
@@ -18,13 +19,20 @@ function replay(path: string, json: boolean, showConsole: boolean): void {
   const { damage = null } = trace;
   const started = performance.now();
   let endsLine = true;
-  const result = verify(trace, {
-    output: (name, data) => {
-      if (!showConsole || json || name !== device) return;
-      process.stdout.write(data);
-      endsLine = data[data.length - 1] === 10;
-    },
-  });
+  const shown = new ConsoleOutput(process.stdout);
+  let result: VerifyResult;
+  try {
+    result = verify(trace, {
+      output: (name, data) => {
+        if (!showConsole || json || name !== device) return;
+        shown.write(data);
+        endsLine = data[data.length - 1] === 10;
+      },
+      progress: () => shown.flush(),
+    });
+  } finally {
+    shown.flush();
+  }
   // What is gone cannot be verified; a recording that was killed merely ends early.
   if (!showConsole && damage) process.exitCode = 1;
   const elapsed = (performance.now() - started) / 1000;

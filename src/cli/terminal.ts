@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import type { Session } from '../recorder/session.ts';
 import { BlankLine } from './blank-line.ts';
+import { ConsoleOutput } from './console-output.ts';
 import { bytes, count, jsonValue, seconds } from './format.ts';
 
 export interface Status {
@@ -45,6 +46,7 @@ export class Terminal {
   readonly interactive: boolean;
   readonly #statusLine: boolean;
   readonly #line: BlankLine;
+  readonly #output: ConsoleOutput;
   #statusShown = false;
   #escaped = false;
   #session: Session | null = null;
@@ -56,7 +58,10 @@ export class Terminal {
   readonly #onSignal = (signal: (typeof SIGNALS)[number]) => {
     const code = 128 + constants.signals[signal];
     // Whoever asks again does not want to wait for the file.
-    if (this.signalCode !== null) process.exit(code);
+    if (this.signalCode !== null) {
+      this.#output.flush();
+      process.exit(code);
+    }
     this.signalCode = code;
     this.#session?.interrupt({ reason: 'interrupted' });
   };
@@ -66,6 +71,7 @@ export class Terminal {
     this.interactive = !options.ownInput && process.stdin.isTTY === true;
     this.#statusLine = !options.json && process.stdout.isTTY === true && process.stderr.isTTY === true;
     this.#line = new BlankLine(() => process.stdout.rows ?? 24);
+    this.#output = new ConsoleOutput(options.json ? process.stderr : process.stdout);
   }
 
   start(session: Session): void {
@@ -84,6 +90,7 @@ export class Terminal {
   /** The guest has ended: the terminal is as it was before. Signals are still caught, until `release`. */
   stop(): void {
     this.#clearStatus();
+    this.#output.flush();
     if (this.#options.ownInput) return;
     process.stdin.off('data', this.#onData);
     process.stdin.off('end', this.#onEnd);
@@ -98,12 +105,13 @@ export class Terminal {
 
   guestOutput(data: Uint8Array): void {
     this.#clearStatus();
-    (this.#options.json ? process.stderr : process.stdout).write(data);
+    this.#output.write(data);
     this.#line.add(data);
   }
 
   /** Shows how far the guest is, where the guest's own text has left an empty line. */
   progress(): void {
+    this.#output.flush();
     if (this.#options.json) {
       if (performance.now() - this.#jsonAt < JSON_PERIOD_MS) return;
       this.#jsonAt = performance.now();
