@@ -10,6 +10,7 @@ import { bareMachine, codeOf, type MachineOptions, ramOf } from './support/batch
 
 const START = 0x80000000;
 const PAGE = 0x1000;
+const SUPERPAGE = 2 ** 21;
 const [ZERO, RA, T0, T1, T2, A0, A1, A2] = [0, 1, 5, 6, 7, 10, 11, 12];
 const ECALL = 0x00000073;
 const C_JR_RA = 0x8082;
@@ -164,35 +165,41 @@ test('either half of an instruction on two pages is rewritten', () => {
   assert.equal(outcome(image), 100n);
 });
 
+const LEAF = 0xcfn;
+const entry = (offset: number, flags: bigint) => (BigInt(START + offset) >> 2n) | flags;
+function table(entries: { [index: number]: bigint }): Uint8Array {
+  const words = new BigUint64Array(512);
+  for (const [index, word] of Object.entries(entries)) words[Number(index)] = word;
+  return new Uint8Array(words.buffer);
+}
+
+/** Goes on in S-mode with Sv39 and the page table at an offset. */
+function enterSupervisor(a: Assembler, root: number): void {
+  a.addi(T0, ZERO, -1);
+  a.csrw(CSR.pmpaddr0, T0);
+  a.addi(T0, ZERO, 0x1f);
+  a.csrw(CSR.pmpcfg0, T0);
+  a.address(T0, 'satp');
+  a.ld(T0, T0, 0);
+  a.csrw(csr('satp'), T0);
+  a.address(T0, 'supervisor');
+  a.csrw(CSR.mepc, T0);
+  a.lui(T0, 1);
+  a.addi(T0, T0, -0x800);
+  a.csrw(CSR.mstatus, T0);
+  a.word(MRET);
+  a.label('satp');
+  const satp = (8n << 60n) | BigInt((START + root) / PAGE);
+  a.word(Number(satp & 0xffffffffn));
+  a.word(Number(satp >> 32n));
+  a.label('supervisor');
+}
+
 test('the second page of an instruction is mapped elsewhere', () => {
   const [root, level1, level0, other] = [4 * PAGE, 5 * PAGE, 6 * PAGE, 7 * PAGE];
-  const words = (entries: { [index: number]: bigint }) => {
-    const table = new BigUint64Array(512);
-    for (const [index, entry] of Object.entries(entries)) table[Number(index)] = entry;
-    return new Uint8Array(table.buffer);
-  };
-  const entry = (offset: number, flags: bigint) => (BigInt(START + offset) >> 2n) | flags;
-  const leaf = 0xcfn;
   const image = program(
     (a) => {
-      a.addi(T0, ZERO, -1);
-      a.csrw(CSR.pmpaddr0, T0);
-      a.addi(T0, ZERO, 0x1f);
-      a.csrw(CSR.pmpcfg0, T0);
-      a.address(T0, 'satp');
-      a.ld(T0, T0, 0);
-      a.csrw(csr('satp'), T0);
-      a.address(T0, 'supervisor');
-      a.csrw(CSR.mepc, T0);
-      a.lui(T0, 1);
-      a.addi(T0, T0, -0x800);
-      a.csrw(CSR.mstatus, T0);
-      a.word(MRET);
-      a.label('satp');
-      const satp = (8n << 60n) | BigInt((START + root) / PAGE);
-      a.word(Number(satp & 0xffffffffn));
-      a.word(Number(satp >> 32n));
-      a.label('supervisor');
+      enterSupervisor(a, root);
       a.addi(A0, ZERO, 0);
       li32(a, A1, 0x40000ffe);
       a.word(jalr(RA, A1));
@@ -206,13 +213,50 @@ test('the second page of an instruction is mapped elsewhere', () => {
     {
       ...STRADDLING,
       // The low gigabyte, for the syscon; the pages of the code; RAM as it is.
-      [root]: words({ 0: leaf, 1: entry(level1, 1n), 2: entry(0, leaf) }),
-      [level1]: words({ 0: entry(level0, 1n) }),
-      [level0]: words({ 0: entry(PAGE, leaf), 1: entry(2 * PAGE, leaf), 2: entry(other, leaf) }),
+      [root]: table({ 0: LEAF, 1: entry(level1, 1n), 2: entry(0, LEAF) }),
+      [level1]: table({ 0: entry(level0, 1n) }),
+      [level0]: table({ 0: entry(PAGE, LEAF), 1: entry(2 * PAGE, LEAF), 2: entry(other, LEAF) }),
       [other]: codeOf(0x0640 | 0x5, C_JR_RA).slice(0, 4),
     },
   );
   assert.equal(outcome(image), 101n);
+});
+
+test('any address of a superpage flushes it, also from a TLB that was restored', () => {
+  const [root, level1, data] = [4 * PAGE, 5 * PAGE, 6 * PAGE];
+  const image = program(
+    (a) => {
+      enterSupervisor(a, root);
+      li32(a, A1, 0x40000000 + data);
+      a.lw(A0, A1, 0);
+      // The entry for the next superpage takes the place of the first one's.
+      a.address(T0, START + level1);
+      a.ld(T1, T0, 8);
+      a.sd(T1, T0, 0);
+      li32(a, A2, 0x40123456);
+      a.word(((9 << 25) | (A2 << 15) | 0x73) >>> 0);
+      a.lw(A0, A1, 0);
+      a.word(SFENCE_VMA);
+      powerOff(a);
+    },
+    {
+      [root]: table({ 0: LEAF, 1: entry(level1, 1n), 2: entry(0, LEAF) }),
+      [level1]: table({ 0: entry(0, LEAF), 1: entry(SUPERPAGE, LEAF) }),
+      [data]: Uint8Array.of(1),
+      [SUPERPAGE + data]: Uint8Array.of(2),
+    },
+  );
+  assert.equal(outcome(image), 2n);
+  const end = run(image).position;
+  for (let position = 1; position < end; position++) {
+    const machine = bareMachine(image);
+    machine.run(position);
+    const { snapshot } = machine.snapshot();
+    machine.run(end);
+    machine.restore(snapshot);
+    machine.run(end);
+    assert.equal(machine.cpu.x(0, A0), 2n, `restored at position ${position}`);
+  }
 });
 
 test('a reservation lives while the hart has its turn', () => {

@@ -36,6 +36,7 @@ import {
   ITLB_ENTRIES,
   MSTATUS,
   PRIV,
+  SUPERPAGES_BYTES,
   TLB_ENTRY_BYTES,
 } from './hart.ts';
 import { buildInterpreter } from './interpreter.ts';
@@ -251,6 +252,7 @@ export class RiscvCpu implements Processor {
   setPmp(hart: number, n: number, config: number, address: bigint): void {
     this.#bytes[this.base(hart) + H.pmpcfg + n] = config;
     this.#view.setBigUint64(this.base(hart) + H.pmpaddr + 8 * n, address, true);
+    this.#flushFast(this.base(hart));
   }
   setPrivilege(hart: number, privilege: number): void {
     this.set32(hart, 'privilege', privilege);
@@ -456,16 +458,20 @@ export class RiscvCpu implements Processor {
     for (let n = 0; n < 32; n++) word(F_NAMES[n], H.f + 8 * n);
     for (const field of STATE_64) word(field, H[field]);
     for (const field of STATE_32) this.set32(hart, field, s.u32(field, this.get32(hart, field)));
-    const block = (name: string, offset: number, length: number) => {
+    /** Whether it was read. */
+    const block = (name: string, offset: number, length: number): boolean => {
       const present = this.#bytes.subarray(base + offset, base + offset + length);
       const bytes = s.bytes(name, present);
       assert(bytes.length === length, `${name} has ${length} bytes`);
-      if (bytes !== present) present.set(bytes);
+      const read = bytes !== present;
+      if (read) present.set(bytes);
+      return read;
     };
     block('pmpcfg', H.pmpcfg, 16);
     block('pmpaddr', H.pmpaddr, 16 * 8);
     block('dtlb', H.dtlb, DTLB_ENTRIES * TLB_ENTRY_BYTES);
-    block('itlb', H.itlb, ITLB_ENTRIES * TLB_ENTRY_BYTES);
+    const read = block('itlb', H.itlb, ITLB_ENTRIES * TLB_ENTRY_BYTES);
+    if (read) this.#bytes.fill(0xff, base + H.superpages, base + H.superpages + SUPERPAGES_BYTES);
     this.#modeChanged(base);
   }
 

@@ -14,6 +14,8 @@ export const FAST_ENTRY_BYTES = 32;
 export const FAST_MODE_BYTES = DTLB_ENTRIES * FAST_ENTRY_BYTES;
 export const FAST_FETCH_BYTES = ITLB_ENTRIES * FAST_ENTRY_BYTES;
 
+export const SUPERPAGES_BYTES = 256;
+
 export const H = {
   x: 0,
   /** Takes the writes to x0. */
@@ -89,6 +91,12 @@ export const H = {
   number: 0xe2c,
   /** i32: address of the decoded page that `fetchPage` names, while compiled code runs. */
   fetchRecords: 0xe30,
+  /** i32: configuration of the PMP entry that decides from `pmpLow` up to `pmpHigh`, physical addresses; none if they are equal. */
+  pmpDecides: 0xe34,
+  pmpLow: 0xe38,
+  pmpHigh: 0xe40,
+  /** A bit for each 2 MiB of virtual addresses, modulo 4 GiB, in which the TLBs may hold superpages: 256 bytes. */
+  superpages: 0xe80,
 
   dtlb: 0x1000,
   itlb: 0x1000 + DTLB_ENTRIES * TLB_ENTRY_BYTES,

@@ -33,6 +33,7 @@ import {
   ITLB_ENTRIES,
   MSTATUS,
   PRIV,
+  SUPERPAGES_BYTES,
   TLB_ENTRY_BYTES,
 } from './hart.ts';
 import type { HostFns } from './runtime.ts';
@@ -69,6 +70,7 @@ const ACCESS = { read: 0, write: 1, fetch: 2 } as const;
 const PTE = { V: 1n, R: 2n, W: 4n, X: 8n, U: 16n, G: 32n, A: 64n, D: 128n } as const;
 const PPN_MASK = (1n << 44n) - 1n;
 const PAGE_MASK = -4096n;
+const GIB = 1n << 30n;
 /** A TLB entry holds a page table entry, with the page number of its own 4 KiB and the level of the leaf in the top bits. */
 const LEVEL_SHIFT = 56n;
 const physical = (pte: Expr, va: Expr) => pte.shrU(10n).and(PPN_MASK).shl(12n).or(va.and(4095n));
@@ -87,49 +89,69 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     f.do(traps.raise, hart, isAccessFault.select(denied, page).extU(), address);
   });
 
-  /** (hart, pa, size, privilege) -> permissions as bits R=1 W=2 X=4 by physical memory protection. */
+  /**
+   * (hart, pa, size, privilege) -> permissions as bits R=1 W=2 X=4 by physical memory protection (3.7). What decided last is kept, with the addresses
+   * around it for which it decides as well.
+   */
   const protection = m.define('protection', ['i32', 'i64', 'i32', 'i32'], 'i32', (f, hart, pa, size, privilege) => {
-    const index = f.local('i32');
-    const config = f.local('i32');
-    const low = f.local('i64');
-    const high = f.local('i64');
-    const register = f.local('i64');
     const end = f.let(pa.add(size.extU()));
-    f.set(index, 0);
-    f.set(register, 0n);
-    // Behind the last entry that is in use there is nothing to see.
-    const [first, second] = [f.let(load('i64', hart, H.pmpcfg)), f.let(load('i64', hart, H.pmpcfg + 8))];
-    const bytes = (configs: Expr) => i32(8).sub(configs.clz().wrap().shrU(3));
-    const used = f.let(second.eqz().select(bytes(first), bytes(second).add(8)));
-    f.if(used, () =>
-      f.loop((again) => {
-        f.set(config, load('u8', hart.add(index), H.pmpcfg));
-        f.set(low, register.shl(2n));
-        f.set(register, load('i64', hart.add(index.shl(3)), H.pmpaddr));
-        f.if(config.and(0x18).ne(0), () => {
-          f.set(high, register.shl(2n));
-          f.if(config.and(0x18).eq(0x10), () => {
-            f.set(low, register.shl(2n));
-            f.set(high, low.add(4n));
+    const config = f.local('i32');
+    f.block((decided) => {
+      const known = pa.geU(load('i64', hart, H.pmpLow)).and(end.leU(load('i64', hart, H.pmpHigh)));
+      f.if(known, () => {
+        f.set(config, load('i32', hart, H.pmpDecides));
+        f.br(decided);
+      });
+      // Behind the last entry that is in use there is nothing to see.
+      const [first, second] = [f.let(load('i64', hart, H.pmpcfg)), f.let(load('i64', hart, H.pmpcfg + 8))];
+      const bytes = (configs: Expr) => i32(8).sub(configs.clz().wrap().shrU(3));
+      const used = f.let(second.eqz().select(bytes(first), bytes(second).add(8)));
+      const index = f.let(i32(0));
+      const register = f.let(i64(0));
+      const low = f.local('i64');
+      const high = f.local('i64');
+      // No entry before this one reaches into these addresses.
+      const freeLow = f.let(i64(0));
+      const freeHigh = f.let(i64(-1));
+      f.if(used, () =>
+        f.loop((again) => {
+          f.set(config, load('u8', hart.add(index), H.pmpcfg));
+          f.set(low, register.shl(2n));
+          f.set(register, load('i64', hart.add(index.shl(3)), H.pmpaddr));
+          f.if(config.and(0x18).ne(0), () => {
+            f.set(high, register.shl(2n));
+            f.if(config.and(0x18).eq(0x10), () => {
+              f.set(low, register.shl(2n));
+              f.set(high, low.add(4n));
+            });
+            f.if(config.and(0x18).eq(0x18), () => {
+              // NAPOT: trailing ones give the size, 2^(ones + 3) bytes.
+              const ones = f.let(register.not().ctz());
+              const mask = f.let(i64(-1).shl(ones.add(1n)));
+              f.set(low, ones.geU(61n).select(i64(0), register.and(mask).shl(2n)));
+              f.set(high, ones.geU(58n).select(i64(-1), low.add(i64(8).shl(ones))));
+            });
+            f.if(end.gtU(low).and(pa.ltU(high)), () => {
+              // An access that lies in it only in part fails, whoever makes it.
+              f.if(pa.ltU(low).or(end.gtU(high)), () => f.return(0));
+              f.store('i64', hart, H.pmpLow, low.gtU(freeLow).select(low, freeLow));
+              f.store('i64', hart, H.pmpHigh, high.ltU(freeHigh).select(high, freeHigh));
+              f.store('i32', hart, H.pmpDecides, config);
+              f.br(decided);
+            });
+            f.if(
+              high.leU(pa),
+              () => f.set(freeLow, high.gtU(freeLow).select(high, freeLow)),
+              () => f.set(freeHigh, low.ltU(freeHigh).select(low, freeHigh)),
+            );
           });
-          f.if(config.and(0x18).eq(0x18), () => {
-            // NAPOT: trailing ones give the size, 2^(ones + 3) bytes.
-            const ones = f.let(register.not().ctz());
-            const mask = f.let(i64(-1).shl(ones.add(1n)));
-            f.set(low, ones.geU(61n).select(i64(0), register.and(mask).shl(2n)));
-            f.set(high, ones.geU(58n).select(i64(-1), low.add(i64(8).shl(ones))));
-          });
-          f.if(end.gtU(low).and(pa.ltU(high)), () => {
-            f.if(pa.ltU(low).or(end.gtU(high)), () => f.return(0));
-            f.if(privilege.eq(PRIV.M).and(config.and(0x80).eqz()), () => f.return(7));
-            f.return(config.and(7));
-          });
-        });
-        f.set(index, index.add(1));
-        f.brIf(again, index.ltU(used));
-      }),
-    );
-    f.return(privilege.eq(PRIV.M).select(i32(7), 0));
+          f.set(index, index.add(1));
+          f.brIf(again, index.ltU(used));
+        }),
+      );
+      f.return(privilege.eq(PRIV.M).select(i32(7), 0));
+    });
+    f.return(privilege.eq(PRIV.M).and(config.and(0x80).eqz()).select(i32(7), config.and(7)));
   });
 
   /** Privilege that data accesses have (mstatus.MPRV, 3.1.6.3). */
@@ -270,6 +292,30 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     }
   };
 
+  const superpageBits = (hart: Expr, va: Expr) =>
+    hart.add(
+      va
+        .shrU(24n)
+        .wrap()
+        .and(SUPERPAGES_BYTES - 1),
+    );
+  const superpageBit = (va: Expr) => i32(1).shl(va.shrU(21n).wrap().and(7));
+  const noteSuperpage = (f: Fn, hart: Expr, va: Expr, level: Expr) => {
+    f.if(
+      level.eq(1n),
+      () => {
+        const bits = f.let(superpageBits(hart, va));
+        f.store('i8', bits, H.superpages, load('u8', bits, H.superpages).or(superpageBit(va)));
+      },
+      () =>
+        f.if(
+          level.eq(2n),
+          () => f.fill(superpageBits(hart, va.and(-GIB)).add(H.superpages), 0xff, Number(GIB >> 24n)),
+          () => f.fill(hart.add(H.superpages), 0xff, SUPERPAGES_BYTES),
+        ),
+    );
+  };
+
   const tag = (va: Expr) => va.shrU(12n).shl(1n).or(1n);
   const slot = (va: Expr, entries: number) =>
     va
@@ -299,6 +345,8 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
           f.if(pte.eqz(), () => f.return(-1n));
           f.store('i64', entry, 0, tag(va));
           f.store('i64', entry, 8, pte);
+          const level = f.let(pte.shrU(LEVEL_SHIFT));
+          f.if(level.ne(0n), () => noteSuperpage(f, hart, va, level));
           f.if(
             fetch,
             () => f.store('i64', hart.add(index.mul(FAST_ENTRY_BYTES)), H.fastFetch, -1n),
@@ -534,10 +582,13 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
 
   const flushFast = m.define('flushFast', ['i32'], null, (f, hart) => {
     f.fill(hart.add(H.fast), 0xff, 4 * FAST_MODE_BYTES + FAST_FETCH_BYTES);
+    f.store('i64', hart, H.pmpLow, 0n);
+    f.store('i64', hart, H.pmpHigh, 0n);
   });
 
   const flushTlb = m.define('flushTlb', ['i32'], null, (f, hart) => {
     f.fill(hart.add(H.dtlb), 0, (DTLB_ENTRIES + ITLB_ENTRIES) * TLB_ENTRY_BYTES);
+    f.fill(hart.add(H.superpages), 0, SUPERPAGES_BYTES);
     // M-mode's own entries translate nothing, and stay.
     f.fill(hart.add(H.fast), 0xff, 3 * FAST_MODE_BYTES);
     f.fill(hart.add(H.fastFetch), 0xff, FAST_FETCH_BYTES);
@@ -546,30 +597,41 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
 
   const flushTlbPage = m.define('flushTlbPage', ['i32', 'i64'], null, (f, hart, va) => {
     f.store('i64', hart, H.fetchPage, -1n);
-    const entry = f.let(hart);
-    const end = f.let(hart.add((DTLB_ENTRIES + ITLB_ENTRIES) * TLB_ENTRY_BYTES));
-    f.loop((again) => {
-      const held = f.let(load('i64', entry, H.dtlb));
-      // An entry of a superpage goes if the address lies anywhere in the superpage.
-      const span = load('i64', entry, H.dtlb + 8)
-        .shrU(LEVEL_SHIFT)
-        .mul(9n)
-        .add(1n);
-      f.if(held.ne(0n).and(held.xor(tag(va)).shrU(span).eqz()), () => {
-        f.store('i64', entry, H.dtlb, 0n);
-        const index = f.let(entry.sub(hart).shrU(4));
-        f.if(
-          index.ltU(DTLB_ENTRIES),
-          () => forgetFast(f, hart, index),
-          () => {
-            const fetchIndex = index.sub(DTLB_ENTRIES);
-            f.store('i64', hart.add(fetchIndex.mul(FAST_ENTRY_BYTES)), H.fastFetch, -1n);
-          },
-        );
-      });
-      f.set(entry, entry.add(TLB_ENTRY_BYTES));
-      f.brIf(again, entry.ltU(end));
+    const flushData = (entry: Expr, index: Expr) => {
+      f.store('i64', entry, H.dtlb, 0n);
+      forgetFast(f, hart, index);
+    };
+    const flushFetch = (entry: Expr, index: Expr) => {
+      f.store('i64', entry, H.itlb, 0n);
+      f.store('i64', hart.add(index.mul(FAST_ENTRY_BYTES)), H.fastFetch, -1n);
+    };
+    f.if(load('u8', superpageBits(hart, va), H.superpages).and(superpageBit(va)).eqz(), () => {
+      const data = f.let(slot(va, DTLB_ENTRIES));
+      const dataEntry = f.let(hart.add(data.mul(TLB_ENTRY_BYTES)));
+      f.if(load('i64', dataEntry, H.dtlb).eq(tag(va)), () => flushData(dataEntry, data));
+      const fetch = f.let(slot(va, ITLB_ENTRIES));
+      const fetchEntry = f.let(hart.add(fetch.mul(TLB_ENTRY_BYTES)));
+      f.if(load('i64', fetchEntry, H.itlb).eq(tag(va)), () => flushFetch(fetchEntry, fetch));
+      f.return();
     });
+    // An entry of a superpage goes if the address lies anywhere in the superpage.
+    const flushAll = (offset: number, entries: number, flush: (entry: Expr, index: Expr) => void) => {
+      const entry = f.let(hart);
+      const end = f.let(hart.add(entries * TLB_ENTRY_BYTES));
+      f.loop((again) => {
+        const held = f.let(load('i64', entry, offset));
+        const span = load('i64', entry, offset + 8)
+          .shrU(LEVEL_SHIFT)
+          .mul(9n)
+          .add(1n);
+        const index = entry.sub(hart).shrU(4);
+        f.if(held.ne(0n).and(held.xor(tag(va)).shrU(span).eqz()), () => flush(entry, f.let(index)));
+        f.set(entry, entry.add(TLB_ENTRY_BYTES));
+        f.brIf(again, entry.ltU(end));
+      });
+    };
+    flushAll(H.dtlb, DTLB_ENTRIES, flushData);
+    flushAll(H.itlb, ITLB_ENTRIES, flushFetch);
   });
 
   return {
