@@ -358,7 +358,7 @@ class Narrow extends Expr {
 }
 
 /** A variable that is known to hold the sign-extension of an i32. */
-export const narrow = (variable: Local): Expr => new Narrow(variable, variable.wrap());
+export const narrow = (variable: Expr): Expr => new Narrow(variable, variable.wrap());
 
 class Binary extends Expr {
   readonly #op: number;

@@ -55,6 +55,15 @@ export class Structure {
   isBack(from: number, to: number): boolean {
     return this.#place[to] <= this.#place[from];
   }
+  /** For each block whether it is in a loop: whether one begins before it and has a jump back behind it, in the order. */
+  inLoops(): Uint8Array {
+    const inLoops = new Uint8Array(this.successors.length);
+    for (const loop of this.#loops) {
+      const last = this.order.findLastIndex((from) => this.successors[from].includes(loop));
+      for (let place = this.#place[loop]; place <= last; place++) inLoops[this.order[place]] = 1;
+    }
+    return inLoops;
+  }
   isLoop(block: number): boolean {
     return this.#loops.has(block);
   }

@@ -8,7 +8,7 @@
  *
  * Signature: (hart, budget, page) -> budget left, with STEP_FIRST set where the next instruction is the interpreter's; `page` is the virtual address
  * of the entry's page, and the hart's pc says where to go on.
- * Integer registers live in locals: those used are loaded at the entry, those written are stored at the exit.
+ * Registers that are used much live in locals: they are loaded at the entry, and stored at the exit if they are written.
  */
 import { assert } from '../../base/assert.ts';
 import { type Expr, i32, i64, type Local, load, narrow, type Type } from '../codegen/expr.ts';
@@ -35,6 +35,10 @@ import type { Runtime } from './runtime.ts';
 
 /** Steps between two looks at the budget: so many are left to the interpreter when it runs short. */
 const UNCHECKED_MAX = 64;
+
+/** Places that must use a register before it is worth a local; in a loop two will do, which is what a register that changes there has. */
+const LOCAL_USES_MIN = 16;
+const USES_IN_LOOP = 8;
 
 /** With the budget left: the instruction where the region has stopped, on the page that it was on, needs help. A budget has 31 bits. */
 export const STEP_FIRST = 0x8000_0000 | 0;
@@ -152,8 +156,9 @@ export class RegionBuilder {
   readonly #structure: Structure;
   readonly #budget: Local;
   readonly #out: Local;
-  /** By their offsets in the hart's state. */
-  readonly #registers = new Map<number, Local>();
+  /** Of registers, by their offsets in the hart's state. */
+  readonly #locals = new Map<number, Local>();
+  /** Offsets of the registers that the region writes. */
   readonly #written = new Set<number>();
   readonly #counting: boolean;
   readonly #targets: Targets[];
@@ -193,10 +198,8 @@ export class RegionBuilder {
 
   build(): void {
     const { f } = this;
-    for (const i of this.#structure.order) {
-      for (const { decoded } of this.#blocks[i].instructions) this.#noteRegisters(decoded);
-    }
-    for (const [offset, local] of this.#registers) f.set(local, load('i64', this.hart, offset));
+    this.#chooseLocals();
+    for (const [offset, local] of this.#locals) f.set(local, load('i64', this.hart, offset));
     f.set(this.fastTlb, load('i32', this.hart, H.fastTlb));
     // The steps taken are what is left of the budget less at the exit than at the entry.
     if (this.#counting) this.#countSteps(load('i64', i32(0), COUNTED_STEPS).add(this.#budget.extU()));
@@ -204,7 +207,10 @@ export class RegionBuilder {
       this.#exit = exit;
       this.#place(0, this.#knownAt(0));
     });
-    for (const offset of this.#written) f.store('i64', this.hart, offset, this.#registers.get(offset)!);
+    for (const offset of this.#written) {
+      const local = this.#locals.get(offset);
+      if (local) f.store('i64', this.hart, offset, local);
+    }
     f.store('i64', this.hart, H.pc, this.#out);
     if (this.#counting) this.#countSteps(load('i64', i32(0), COUNTED_STEPS).sub(this.#budget.and(~STEP_FIRST).extU()));
     f.return(this.#budget);
@@ -425,38 +431,60 @@ export class RegionBuilder {
 
   x(n: number): Expr {
     if (n === 0) return i64(0);
-    const register = this.#registers.get(xOffset(n))!;
+    const register = this.#read(xOffset(n));
     return this.#known.isNarrow(n) ? narrow(register) : register;
   }
   setX(n: number, value: Expr): void {
-    if (n !== 0) this.f.set(this.#registers.get(xOffset(n))!, value);
+    if (n !== 0) this.#write(xOffset(n), value);
   }
   float(n: number): Expr {
-    return this.#registers.get(floatOffset(n))!;
+    return this.#read(floatOffset(n));
   }
   setFloat(n: number, bits: Expr): void {
-    this.f.set(this.#registers.get(floatOffset(n))!, bits);
+    this.#write(floatOffset(n), bits);
+  }
+  #read(offset: number): Expr {
+    return this.#locals.get(offset) ?? load('i64', this.hart, offset);
+  }
+  #write(offset: number, value: Expr): void {
+    const local = this.#locals.get(offset);
+    if (local) this.f.set(local, value);
+    else this.f.store('i64', this.hart, offset, value);
   }
 
-  #noteRegisters({ instruction: { uses }, rd, rs1, rs2, rs3 }: Decoded): void {
-    if (uses.rs1 && rs1 !== 0) this.#use(xOffset(rs1));
-    if (uses.rs2 && rs2 !== 0) this.#use(xOffset(rs2));
-    if (uses.fs1) this.#use(floatOffset(rs1));
-    if (uses.fs2) this.#use(floatOffset(rs2));
-    if (uses.fs3) this.#use(floatOffset(rs3));
-    if (uses.fd || (uses.rd && rd !== 0)) {
-      const offset = uses.fd ? floatOffset(rd) : xOffset(rd);
-      this.#use(offset);
-      this.#written.add(offset);
+  /**
+   * A local is loaded at every entry and stored at every exit, and V8 keeps most of them on the stack: registers that are used at a few places outside of
+   * loops stay where they are.
+   */
+  #chooseLocals(): void {
+    const uses = new Map<number, number>();
+    const inLoops = this.#structure.inLoops();
+    for (const i of this.#structure.order) {
+      const weight = inLoops[i] ? USES_IN_LOOP : 1;
+      for (const { decoded } of this.#blocks[i].instructions) {
+        const { read, written } = registersOf(decoded);
+        for (const offset of [...read, ...written]) uses.set(offset, (uses.get(offset) ?? 0) + weight);
+        for (const offset of written) this.#written.add(offset);
+      }
     }
-  }
-  #use(offset: number): void {
-    if (!this.#registers.has(offset)) this.#registers.set(offset, this.f.local('i64'));
+    for (const [offset, count] of uses) if (count >= LOCAL_USES_MIN) this.#locals.set(offset, this.f.local('i64'));
   }
 }
 
 const xOffset = (n: number) => H.x + 8 * n;
 const floatOffset = (n: number) => H.f + 8 * n;
+
+/** Where the registers lie that an instruction reads, and the one that it writes. */
+function registersOf({ instruction: { uses }, rd, rs1, rs2, rs3 }: Decoded): { read: number[]; written: number[] } {
+  const read: number[] = [];
+  if (uses.rs1 && rs1 !== 0) read.push(xOffset(rs1));
+  if (uses.rs2 && rs2 !== 0) read.push(xOffset(rs2));
+  if (uses.fs1) read.push(floatOffset(rs1));
+  if (uses.fs2) read.push(floatOffset(rs2));
+  if (uses.fs3) read.push(floatOffset(rs3));
+  if (uses.fd) return { read, written: [floatOffset(rd)] };
+  return { read, written: uses.rd && rd !== 0 ? [xOffset(rd)] : [] };
+}
 
 /**
  * For each block the most steps that may be taken from its start before the budget is looked at again; 0 where it is not looked
