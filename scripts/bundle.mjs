@@ -27,6 +27,35 @@ const COMMON_JS = [
   "const __folder=__pathOf(new URL('.',import.meta.url));",
 ];
 
+/**
+ * What yargs loads at each start and next to never uses. Widths are those of our own texts, but what tells other ones takes a tenth of a start to load; and the folder
+ * that it looks for a package.json in, for a version that is not asked for, is the working folder, which may hold anything.
+ */
+const LEFT_OUT = {
+  'string-width': `
+    let full;
+    export default function stringWidth(text, options) {
+      if (/^[\\x20-\\x7e]*$/.test(text)) return text.length;
+      full ??= require('string-width').default;
+      return full(text, options);
+    }`,
+  'escalade/sync': 'export default () => undefined;',
+};
+const leaveOut = {
+  name: 'leave out',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(string-width|escalade\/sync)$/ }, ({ path, namespace, resolveDir }) =>
+      namespace === 'left-out'
+        ? undefined
+        : { path: join(resolveDir, path), namespace: 'left-out', pluginData: { path, resolveDir } },
+    );
+    onLoad({ filter: /./, namespace: 'left-out' }, ({ pluginData: { path, resolveDir } }) => ({
+      contents: LEFT_OUT[path],
+      resolveDir,
+    }));
+  },
+};
+
 export async function bundleCommandLine(folder) {
   rmSync(folder, { recursive: true, force: true });
   await build({
@@ -34,6 +63,7 @@ export async function bundleCommandLine(folder) {
     entryNames: '[name]',
     outdir: folder,
     bundle: true,
+    plugins: [leaveOut],
     splitting: true,
     minifyWhitespace: true,
     minifySyntax: true,
