@@ -1,6 +1,4 @@
 /** Reads a command's words with yargs, and has it lay out the help, from what command-line.ts lets commands declare. */
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import yargs from 'yargs';
 import { UserError } from '../base/assert.ts';
 import type { Command, Option } from './command-line.ts';
@@ -55,12 +53,7 @@ export function optionsEnd(words: readonly string[]): number {
 
 /** Without options of its own; its texts are English, as ours are. */
 function blank() {
-  // Its own folder: yargs looks for a package.json from the working folder upwards otherwise, which may hold anything.
-  return yargs([], dirname(fileURLToPath(import.meta.url)))
-    .scriptName('chronovisor')
-    .locale('en')
-    .help(false)
-    .version(false);
+  return yargs([]).scriptName('chronovisor').locale('en').help(false).version(false);
 }
 
 function settings(option: Option) {

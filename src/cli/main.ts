@@ -114,7 +114,17 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+/** Paths are taken from the working folder, which another process may have removed. */
+function needWorkingFolder(): void {
+  try {
+    process.cwd();
+  } catch {
+    throw new UserError('the working folder is not there any more; change to one that is');
+  }
+}
+
 try {
+  needWorkingFolder();
   await run(process.argv.slice(2));
 } catch (error) {
   if (error instanceof UserError || error instanceof Divergence) {

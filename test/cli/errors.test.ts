@@ -17,7 +17,7 @@ import { after, before, test } from 'node:test';
 import { crc32, gzipSync } from 'node:zlib';
 import { Random } from '../../src/base/random.ts';
 import { TraceReader } from '../../src/trace/index.ts';
-import { chronovisor, EMBEDDED_KERNEL, lastWords } from '../support/guests.ts';
+import { chronovisor, EMBEDDED_KERNEL, lastWords, MAIN } from '../support/guests.ts';
 import { recordSmall, SMALL_MACHINE, start, testGuest, until } from './small.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'chronovisor-errors-'));
@@ -83,6 +83,15 @@ test('files that cannot be used', async () => {
     );
   }
   await refused(/is not a trace of Chronovisor/, 'info', written('empty', ''));
+});
+
+test('a working folder that is gone', () => {
+  const gone = file('gone');
+  mkdirSync(gone);
+  const leave = 'cd "$0" && rmdir "$0" && exec "$@"';
+  const { status, stderr } = spawnSync('sh', ['-c', leave, gone, process.execPath, MAIN, 'info', trace]);
+  assert.equal(status, 1);
+  assert.match(String(stderr), /^chronovisor: the working folder is not there any more; change to one that is\n$/);
 });
 
 test('a file that may not be read', async (t) => {

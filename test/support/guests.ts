@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { debianCache, readVersions } from '../../scripts/debian.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
-const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 /** A guest that hangs ends its test with its console's last words, long before the runner loses patience. */
 const TIMEOUT_S = 240;
