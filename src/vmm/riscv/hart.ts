@@ -95,6 +95,8 @@ export const H = {
   pmpDecides: 0xe34,
   pmpLow: 0xe38,
   pmpHigh: 0xe40,
+  /** i32: a bit for each GiB of the following for which all of its bits were set, for a superpage of that size or more. */
+  gibSuperpages: 0xe48,
   /** A bit for each 2 MiB of virtual addresses, modulo 4 GiB, in which the TLBs may hold superpages: 256 bytes. */
   superpages: 0xe80,
 

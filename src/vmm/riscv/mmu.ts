@@ -301,19 +301,23 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     );
   const superpageBit = (va: Expr) => i32(1).shl(va.shrU(21n).wrap().and(7));
   const noteSuperpage = (f: Fn, hart: Expr, va: Expr, level: Expr) => {
-    f.if(
-      level.eq(1n),
-      () => {
-        const bits = f.let(superpageBits(hart, va));
-        f.store('i8', bits, H.superpages, load('u8', bits, H.superpages).or(superpageBit(va)));
-      },
-      () =>
+    f.if(level.eq(1n), () => {
+      const bits = f.let(superpageBits(hart, va));
+      f.store('i8', bits, H.superpages, load('u8', bits, H.superpages).or(superpageBit(va)));
+    });
+    f.if(level.gtU(1n), () => {
+      const gib = i32(1).shl(va.shrU(30n).wrap().and(3));
+      const places = f.let(level.eq(2n).select(gib, i32(15)));
+      const noted = f.let(load('i32', hart, H.gibSuperpages));
+      f.if(places.and(noted).ne(places), () => {
+        f.store('i32', hart, H.gibSuperpages, noted.or(places));
         f.if(
           level.eq(2n),
           () => f.fill(superpageBits(hart, va.and(-GIB)).add(H.superpages), 0xff, Number(GIB >> 24n)),
           () => f.fill(hart.add(H.superpages), 0xff, SUPERPAGES_BYTES),
-        ),
-    );
+        );
+      });
+    });
   };
 
   const tag = (va: Expr) => va.shrU(12n).shl(1n).or(1n);
@@ -589,6 +593,7 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
   const flushTlb = m.define('flushTlb', ['i32'], null, (f, hart) => {
     f.fill(hart.add(H.dtlb), 0, (DTLB_ENTRIES + ITLB_ENTRIES) * TLB_ENTRY_BYTES);
     f.fill(hart.add(H.superpages), 0, SUPERPAGES_BYTES);
+    f.store('i32', hart, H.gibSuperpages, 0);
     // M-mode's own entries translate nothing, and stay.
     f.fill(hart.add(H.fast), 0xff, 3 * FAST_MODE_BYTES);
     f.fill(hart.add(H.fastFetch), 0xff, FAST_FETCH_BYTES);
