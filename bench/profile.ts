@@ -163,18 +163,17 @@ function timesOf(profile: {
     while (parent && isGlue(parent)) parent = parentOf(parent);
     return parent?.callFrame.url.endsWith('/riscv/cpu.js') && parent.callFrame.functionName === 'run';
   };
-  const execs = profile.nodes.filter(entered).map(({ callFrame }) => callFrame);
+  // A sample taken while compiled code is just being entered shows it without its caller: the interpreter is what most is below.
+  const below = samplesBelow(profile.nodes, parents, profile.samples ?? []);
+  const execs = profile.nodes.filter(entered).sort((a, b) => below.get(b.id)! - below.get(a.id)!);
+  const exec = execs[0]?.callFrame;
   const kinds = new Map<number, keyof TimeProfile>();
   const kindOf = (node: ProfileNode): keyof TimeProfile => {
     const { functionName, url } = node.callFrame;
     if (isGlue(node)) return 'host';
     if (isWasm(node)) {
-      if (execs.some((exec) => exec.url === url)) {
-        return execs.some((exec) => exec.url === url && exec.functionName === functionName)
-          ? 'interpreter'
-          : 'slowPaths';
-      }
-      return 'compiledCode';
+      if (exec?.url !== url) return 'compiledCode';
+      return exec.functionName === functionName ? 'interpreter' : 'slowPaths';
     }
     if (functionName === '(garbage collector)') return 'garbageCollection';
     if (url === '' && (functionName === 'Module' || functionName === 'Instance')) return 'compiling';
@@ -203,6 +202,19 @@ function timesOf(profile: {
     host: ms('host'),
     garbageCollection: ms('garbageCollection'),
   };
+}
+
+/** For each node how many samples were taken in it, or in what it has called. */
+function samplesBelow(
+  nodes: readonly ProfileNode[],
+  parents: ReadonlyMap<number, number>,
+  samples: readonly number[],
+): Map<number, number> {
+  const below = new Map(nodes.map(({ id }) => [id, 0]));
+  for (const sample of samples) {
+    for (let id: number | undefined = sample; id !== undefined; id = parents.get(id)) below.set(id, below.get(id)! + 1);
+  }
+  return below;
 }
 
 export function profileText(result: ProfileResult): string {
