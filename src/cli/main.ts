@@ -2,13 +2,13 @@
 /** The command line. One file a command, loaded when it is asked for; this one only names them and turns errors into messages. */
 import module from 'node:module';
 import { Divergence, UserError } from '../base/assert.ts';
-import { enableRelaxedSimd } from '../compiler/relaxed-simd.ts';
+import { enableWasmFeatures } from '../compiler/wasm-features.ts';
 import type { Command } from './command-line.ts';
 import { productVersion } from './version.ts';
 
 // Newer Nodes can keep the compiled code of modules from one run to the next; a command's modules are loaded after this.
 (module as { enableCompileCache?: () => unknown }).enableCompileCache?.();
-enableRelaxedSimd();
+enableWasmFeatures();
 
 interface Listed {
   readonly describe: string;

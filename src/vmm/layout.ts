@@ -61,6 +61,14 @@ export const EXIT_BYTES = 16;
 /** A record for comparing with (see riscv/cpu.ts). */
 export const SCRATCH_RECORD = 0x5f0;
 
+/**
+ * Where the pointers of a running region have pointed to last (see riscv/region.ts): a virtual page, i64, and at 8 what leads from its addresses to the
+ * host's, i32.
+ */
+export const LAST_PAGES_BASE = 0x600;
+export const LAST_PAGES_MAX = 32;
+export const LAST_PAGE_BYTES = 16;
+
 /** Entries: position i64, kind u8, hart u8, cause i64 at 16, value i64 at 24. */
 export const JOURNAL_BASE = 0x2000;
 export const JOURNAL_ENTRIES = 4096;

@@ -397,6 +397,116 @@ data:
   }
 });
 
+test('pointers that go from page to page find each where it is', () => {
+  for (const stride of [8, 504, 1021, 3, -3]) {
+    // Near the end of a page, so that small steps come by it.
+    const start = Math.abs(stride) < 100 ? PAGE_BYTES - 12 * stride : PAGE_BYTES - 96;
+    const registers = agree(
+      `
+    ${OPEN}
+    la    t0, skip
+    csrrw zero, mtvec, t0
+    la    s0, data
+    li    t0, ${start}
+    add   s0, s0, t0
+    li    s2, ${8 * stride}
+    ${enterSupervisor('again')}
+    ${SKIP}
+    .page
+again:
+    addi  s1, s0, 0
+    add   s3, s0, s2
+    li    a5, 24
+walk:
+    ld    a0, 0(s1)                 # what the other pointer has written
+    add   a1, a1, a0
+    lw    a2, 8(s3)                 # read and written
+    addi  a2, a2, 1
+    sw    a2, 8(s3)
+    sd    s3, 0(s3)
+    sb    a2, 0(s4)                 # nowhere, and then anywhere
+    addi  s1, s1, ${stride}
+    addi  s3, s3, ${stride}
+    addi  a5, a5, -1
+    bnez  a5, walk
+    addi  s4, s3, -96
+    addi  a6, a6, 1
+    j     again
+    .page
+data:
+    .dword 1
+    .page
+    .dword 2
+    .page
+    .dword 3
+    .page
+    .dword 4
+    .page
+    .dword 5
+    .page
+    .dword 6
+    .page
+    .dword 7
+    .page
+    .dword 8
+    .page
+    ${identity({ 3: `.pte ${START + 8 * PAGE_BYTES}, 0xcf`, 4: `.pte ${START + 7 * PAGE_BYTES}, 0xcf`, 5: '.pte data, 0xcf', 6: `.pte ${START + 4 * PAGE_BYTES}, 0x43`, 7: '.dword 0' })}`,
+      ['memory'],
+    );
+    assert.ok(values(registers, 'x16').size > 2, 'several rounds');
+    assert.ok(values(registers, 'x11').size > 1, 'what is read differs');
+    assert.ok(values(registers, 'traps').size > 5, 'accesses trap');
+  }
+});
+
+test('a loop with floating point finds the unit off, clean, or in another rounding mode', () => {
+  const registers = agree(
+    `
+    la    t0, skip
+    csrrw zero, mtvec, t0
+    li    s2, 0x6000
+    csrrs zero, mstatus, s2
+    li    s3, 10
+    fcvt.d.l fa3, s3
+    la    s0, data
+outer:
+    li    a5, 12
+loop:
+    fcvt.d.l fa0, a4
+    fdiv.d fa1, fa0, fa3            # seldom exact
+    fmadd.d fa2, fa1, fa1, fa2
+    fadd.s fa4, fa1, fa2            # not boxed
+    fmv.x.d a2, fa2
+    fsd   fa2, 0(s0)
+    fld   fa5, 0(s0)
+    flt.d a3, fa1, fa5
+    addi  a4, a4, 1
+    addi  a5, a5, -1
+    bnez  a5, loop
+    # Each time around another state, another rounding mode (also one that is reserved), and no flags.
+    addi  a6, a6, 1
+    slli  t1, a6, 13
+    and   t1, t1, s2
+    csrrc zero, mstatus, s2
+    csrrs zero, mstatus, s2
+    andi  t2, a6, 7
+    csrrw zero, frm, t2
+    csrrw zero, fflags, zero
+    csrrc zero, mstatus, s2
+    csrrs zero, mstatus, t1
+    j     outer
+    ${SKIP}
+    .page
+data:
+    .dword 0
+    .page`,
+    ['illegal'],
+  );
+  assert.ok(values(registers, 'f12').size > 20, 'sums are made');
+  assert.ok(values(registers, 'traps').size > 20, 'and refused');
+  assert.ok(values(registers, 'fflags').size > 1, 'flags accrue');
+});
+
 test('an instruction over a page end in a loop, with either half rewritten', () => {
   const registers = agree(
     `

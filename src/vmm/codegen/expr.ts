@@ -265,7 +265,11 @@ export abstract class Expr {
     const [op, to] = ({ i32: [0xbe, 'f32'], i64: [0xbf, 'f64'], f32: [0xbc, 'i32'], f64: [0xbd, 'i64'] } as const)[
       this.type
     ];
-    return new Unary(to, op, this);
+    return new Reinterpreted(to, op, this);
+  }
+  /** What this is the reinterpretation of. */
+  get original(): Expr | null {
+    return null;
   }
   /** Signed integer to float. */
   toFloatS(to: 'f32' | 'f64'): Expr {
@@ -337,6 +341,20 @@ class Unary extends Expr {
     this.#a.emit(out);
     out.u8(this.#op);
     if (this.#sub >= 0) out.u32(this.#sub);
+  }
+}
+
+class Reinterpreted extends Unary {
+  readonly #original: Expr;
+  constructor(type: Type, op: number, a: Expr) {
+    super(type, op, a);
+    this.#original = a;
+  }
+  override get original() {
+    return this.#original;
+  }
+  override reinterpret() {
+    return this.#original;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The body of one WebAssembly function: locals, statements and structured control flow over expressions. */
 import { assert } from '../../base/assert.ts';
 import { Bytes } from './bytes.ts';
-import { Call, type Callee, coerce, type Expr, Local, type Type, type Value } from './expr.ts';
+import { Call, type Callee, coerce, Expr, Local, type Type, type Value } from './expr.ts';
 
 export const TYPE_CODE: Record<Type, number> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c };
 
@@ -18,6 +18,12 @@ const STORES = {
 } as const;
 export type StoreKind = keyof typeof STORES;
 
+/** A branch, by its offset in a function's body, that is nearly always taken, or hardly ever. */
+export interface BranchHint {
+  readonly offset: number;
+  readonly likely: boolean;
+}
+
 /** The target of a branch; valid inside the construct that made it. */
 export class Label {
   readonly depth: number;
@@ -29,11 +35,15 @@ export class Label {
 export class Fn {
   readonly params: readonly Local[];
   readonly #result: Type | null;
-  readonly #code = new Bytes(1024);
+  #code = new Bytes(1024);
+  /** Comes before the code: see `first`. */
+  readonly #prologue = new Bytes(64);
   readonly #localTypes: Type[] = [];
   readonly #free: Record<Type, Local[]> = { i32: [], i64: [], f32: [], f64: [] };
   #scope: Local[] = [];
   #depth = 0;
+  /** Where branches stand that nearly always go the same way: offsets in the code, and whether they are taken. */
+  readonly #hints: BranchHint[] = [];
 
   constructor(params: readonly Type[], result: Type | null) {
     this.params = params.map((type, i) => new Local(type, i));
@@ -48,6 +58,22 @@ export class Fn {
       this.#localTypes.push(type);
     }
     this.#scope.push(local);
+    return local;
+  }
+
+  /** Puts statements where the function begins. */
+  first(body: (f: Fn) => void): void {
+    const code = this.#code;
+    this.#code = this.#prologue;
+    body(this);
+    this.#code = code;
+  }
+
+  /** A variable of the whole function, which is given a value where the function begins. */
+  initially(value: Expr): Local {
+    const local = new Local(value.type, this.params.length + this.#localTypes.length);
+    this.#localTypes.push(value.type);
+    this.first(() => this.set(local, value));
     return local;
   }
 
@@ -76,6 +102,12 @@ export class Fn {
   }
 
   store(kind: StoreKind, address: Expr, offset: number, value: Value): void {
+    const floating = value instanceof Expr && kind === 'i64' ? value.original : null;
+    if (floating) {
+      // The same bits from where they are.
+      this.store('f64', address, offset, floating);
+      return;
+    }
     const [op, type] = STORES[kind];
     const expr = coerce(value, type);
     if (expr.type !== type) assert(false, `store ${kind}: a ${expr.type} given`);
@@ -112,6 +144,27 @@ export class Fn {
     this.#close();
   }
 
+  /** The same for what is hardly ever, or nearly always, the case: the code for the other case does without registers, if need be. */
+  ifRarely(condition: Expr, then: () => void): void {
+    this.#hinted(false, condition, then);
+  }
+  ifMostly(condition: Expr, then: () => void): void {
+    this.#hinted(true, condition, then);
+  }
+  #hinted(likely: boolean, condition: Expr, then: () => void): void {
+    condition.emit(this.#code);
+    this.#hints.push({ offset: this.#code.length, likely });
+    this.#open(0x04);
+    this.scope(then);
+    this.#close();
+  }
+
+  /** Where in what `finish` returned branches stand that nearly always go the same way. */
+  hints(): readonly BranchHint[] {
+    const before = this.#declarations().length + this.#prologue.length;
+    return this.#hints.map(({ offset, likely }) => ({ offset: offset + before, likely }));
+  }
+
   /** A branch to the label leaves the block. */
   block(body: (label: Label) => void): void {
     this.#open(0x02);
@@ -134,6 +187,14 @@ export class Fn {
   brIf(label: Label, condition: Expr): void {
     assert(condition.type === 'i32', 'a condition is an i32');
     condition.emit(this.#code);
+    this.#brIf(label);
+  }
+  brIfMostly(label: Label, condition: Expr): void {
+    condition.emit(this.#code);
+    this.#hints.push({ offset: this.#code.length, likely: true });
+    this.#brIf(label);
+  }
+  #brIf(label: Label): void {
     this.#code.u8(0x0d);
     this.#code.u32(this.#depth - label.depth);
   }
@@ -175,16 +236,24 @@ export class Fn {
   /** The function's entry of the code section. */
   finish(): Uint8Array {
     assert(this.#depth === 0, 'every block is closed');
-    const out = new Bytes(this.#code.length + 4 * this.#localTypes.length + 16);
+    const out = new Bytes(this.#code.length + this.#prologue.length + 2 * this.#localTypes.length + 16);
+    out.raw(this.#declarations());
+    out.raw(this.#prologue.view());
+    out.raw(this.#code.view());
+    // Whoever returns a value does so by `return`; the end of the body is then never reached.
+    if (this.#result) out.u8(0x00);
+    out.u8(0x0b);
+    return out.view();
+  }
+
+  /** Of the locals. */
+  #declarations(): Uint8Array {
+    const out = new Bytes(2 * this.#localTypes.length + 8);
     out.u32(this.#localTypes.length);
     for (const type of this.#localTypes) {
       out.u32(1);
       out.u8(TYPE_CODE[type]);
     }
-    out.raw(this.#code.view());
-    // Whoever returns a value does so by `return`; the end of the body is then never reached.
-    if (this.#result) out.u8(0x00);
-    out.u8(0x0b);
     return out.view();
   }
 

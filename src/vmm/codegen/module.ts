@@ -2,7 +2,7 @@
 import { assert } from '../../base/assert.ts';
 import { Bytes } from './bytes.ts';
 import { Call, type Callee, type Expr, type Signature, type Type, type Value } from './expr.ts';
-import { Fn, TYPE_CODE } from './fn.ts';
+import { type BranchHint, Fn, TYPE_CODE } from './fn.ts';
 
 /** A function of the module. */
 export class Func implements Callee {
@@ -30,6 +30,7 @@ export class ModuleBuilder {
   readonly #functions: Func[] = [];
   readonly #bodies = new Map<Func, Uint8Array>();
   readonly #exports: Func[] = [];
+  readonly #hints = new Map<Func, readonly BranchHint[]>();
   #usesTable = false;
 
   /** With `signaturesOnly` functions get no bodies: for who needs to know what there is to call, and no module. */
@@ -70,6 +71,7 @@ export class ModuleBuilder {
   bodyOf(func: Func, fn: Fn): void {
     assert(!this.#bodies.has(func), `${func.name} has one body`);
     this.#bodies.set(func, fn.finish());
+    this.#hints.set(func, fn.hints());
   }
 
   /** Declares and builds at once. */
@@ -152,6 +154,23 @@ export class ModuleBuilder {
         s.u32(func.index);
       }
     });
+    // Branch hinting proposal. It is advice: who does not know it passes over it.
+    const hinted = [...this.#hints].filter(([, hints]) => hints.length > 0);
+    if (hinted.length > 0) {
+      section(0, (s) => {
+        s.text('metadata.code.branch_hint');
+        s.u32(hinted.length);
+        for (const [func, hints] of hinted) {
+          s.u32(func.index);
+          s.u32(hints.length);
+          for (const { offset, likely } of hints) {
+            s.u32(offset);
+            s.u8(1);
+            s.u8(likely ? 1 : 0);
+          }
+        }
+      });
+    }
     section(10, (s) => {
       s.u32(this.#functions.length);
       for (const func of this.#functions) {

@@ -20,7 +20,8 @@ import type { Func, ModuleBuilder } from './module.ts';
 
 export { F32, F64, Flag, type Format, Rounding } from './float/format.ts';
 export { hostFuses } from './float/fused.ts';
-export { inlineFloat } from './float/inline.ts';
+export { hostRounds } from './float/host.ts';
+export { type HostRounding, inlineFloat } from './float/inline.ts';
 
 /**
  * The operations of one format, on its bit patterns `a`, `b`, `c` (i32 for f32, i64 for f64).

@@ -55,14 +55,24 @@ export class Structure {
   isBack(from: number, to: number): boolean {
     return this.#place[to] <= this.#place[from];
   }
-  /** For each block whether it is in a loop: whether one begins before it and has a jump back behind it, in the order. */
-  inLoops(): Uint8Array {
-    const inLoops = new Uint8Array(this.successors.length);
-    for (const loop of this.#loops) {
-      const last = this.order.findLastIndex((from) => this.successors[from].includes(loop));
-      for (let place = this.#place[loop]; place <= last; place++) inLoops[this.order[place]] = 1;
+  /** For each block the innermost loop around it, as all blocks of that loop; undefined where there is none. */
+  innermostLoops(): (ReadonlySet<number> | undefined)[] {
+    const predecessors: number[][] = this.successors.map(() => []);
+    for (const from of this.order) for (const to of this.successors[from]) predecessors[to].push(from);
+    const innermost: (ReadonlySet<number> | undefined)[] = this.successors.map(() => undefined);
+    // A loop comes before the loops in it, so that the last one that has a block is the innermost.
+    for (const header of this.order) {
+      if (!this.#loops.has(header)) continue;
+      const loop = new Set([header]);
+      const work = predecessors[header].filter((from) => this.isBack(from, header));
+      for (let block = work.pop(); block !== undefined; block = work.pop()) {
+        if (loop.has(block)) continue;
+        loop.add(block);
+        work.push(...predecessors[block]);
+      }
+      for (const block of loop) innermost[block] = loop;
     }
-    return inLoops;
+    return innermost;
   }
   isLoop(block: number): boolean {
     return this.#loops.has(block);

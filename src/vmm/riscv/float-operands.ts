@@ -42,7 +42,7 @@ export abstract class FloatOperands {
     this.markFloat();
   }
   /** The unit's state has changed (privileged specification, 3.1.6.6). */
-  protected markFloat(): void {
+  markFloat(): void {
     this.f.store('i64', this.hart, H.mstatus, load('i64', this.hart, H.mstatus).or(MSTATUS.FS));
   }
   fs(bits: Expr): void {

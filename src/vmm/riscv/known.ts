@@ -113,9 +113,10 @@ export const NARROW_AT_ENTRY = 1;
 export class Known {
   /** Steps taken since the budget was last charged. */
   steps = 0;
-  /** The floating-point unit is on, and its state is marked as changed. */
+  /** The floating-point unit is on; its state is marked as changed; its dynamic rounding mode is none of the reserved ones. */
   floatOn = false;
   floatChanged = false;
+  modeValid = false;
   /** Registers that hold the sign-extension of 32 bits, as a mask. */
   #narrow: number;
   #roots = 0;
@@ -143,6 +144,7 @@ export class Known {
     copy.steps = this.steps;
     copy.floatOn = this.floatOn;
     copy.floatChanged = this.floatChanged;
+    copy.modeValid = this.modeValid;
     copy.#roots = this.#roots;
     return copy;
   }

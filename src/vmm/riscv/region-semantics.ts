@@ -5,7 +5,6 @@ import type { Fn, StoreKind } from '../codegen/fn.ts';
 import type { FloatOperations } from '../codegen/softfloat.ts';
 import type { Decoded } from './decoder.ts';
 import { FloatOperands } from './float-operands.ts';
-import { H } from './hart.ts';
 import type { LookedUp } from './known.ts';
 import type { ExitReason, RegionBuilder } from './region.ts';
 import type { Runtime } from './runtime.ts';
@@ -13,6 +12,9 @@ import type { Semantics } from './semantics.ts';
 
 /** What they load is the sign-extension of 32 bits. */
 const NARROW_LOADS: ReadonlySet<LoadKind> = new Set<LoadKind>(['s8x64', 'u8x64', 's16x64', 'u16x64', 's32x64']);
+
+/** The instructions of F and D that change neither registers nor flags of the unit. */
+const READS_FLOATS_ONLY = new Set(['fsw', 'fsd', 'fmv.x.w', 'fmv.x.d', 'fclass.s', 'fclass.d']);
 
 export class RegionSemantics extends FloatOperands implements Semantics {
   readonly #r: RegionBuilder;
@@ -79,15 +81,20 @@ export class RegionSemantics extends FloatOperands implements Semantics {
   get d3() {
     return this.#r.float(this.#d.rs3);
   }
+  /** Whoever changes the unit's state finds it changed already, or leaves it to the interpreter: that is rare, and needs no code here. */
   override needFloat() {
     const { known } = this.#r;
-    if (!known.floatOn) super.needFloat();
-    known.floatOn = true;
-  }
-  protected override markFloat() {
-    const { known } = this.#r;
-    if (!known.floatChanged) super.markFloat();
+    if (known.floatChanged) return;
+    if (READS_FLOATS_ONLY.has(this.#d.instruction.name)) {
+      if (!known.floatOn) super.needFloat();
+      known.floatOn = true;
+      return;
+    }
+    this.illegalIf(this.#r.floatChanged.eqz());
     known.floatChanged = true;
+  }
+  override markFloat() {
+    assert(this.#r.known.floatChanged, 'the unit is marked as changed');
   }
   roundingMode(): Expr {
     const { rm } = this.#d;
@@ -96,9 +103,10 @@ export class RegionSemantics extends FloatOperands implements Semantics {
       this.#leaveToInterpreter('illegal');
       return i64(0).wrap();
     }
-    const mode = this.f.let(load('i32', this.hart, H.frm));
-    this.illegalIf(mode.gtU(4));
-    return mode;
+    const { known, dynamicMode } = this.#r;
+    if (!known.modeValid) this.illegalIf(dynamicMode.gtU(4));
+    known.modeValid = true;
+    return dynamicMode;
   }
   protected writeFloat(bits: Expr) {
     this.#r.setFloat(this.#d.rd, bits);
@@ -107,6 +115,7 @@ export class RegionSemantics extends FloatOperands implements Semantics {
   /** The address is that of the instruction's operands: it has been looked up. */
   load(kind: LoadKind, _address: Expr): Expr {
     const { found, at } = this.#memory!;
+    if (kind === 'i64' && this.#d.instruction.uses.fd) return this.f.let(load('f64', found.host, at)).reinterpret();
     const value = this.f.let(load(kind, found.host, at));
     return NARROW_LOADS.has(kind) ? narrow(value) : value;
   }
@@ -128,7 +137,7 @@ export class RegionSemantics extends FloatOperands implements Semantics {
           .and(size - 1)
           .eqz(),
       );
-    f.if(usable.eqz(), () => this.#leaveToInterpreter('memory'));
+    f.ifRarely(usable.eqz(), () => this.#leaveToInterpreter('memory'));
     return f.let(at.wrap().add(load('i32', entry, 16)));
   }
 
@@ -143,7 +152,7 @@ export class RegionSemantics extends FloatOperands implements Semantics {
   }
 
   illegalIf(condition: Expr): void {
-    this.f.if(condition, () => this.#leaveToInterpreter('illegal'));
+    this.f.ifRarely(condition, () => this.#leaveToInterpreter('illegal'));
   }
   raise(_cause: number, _value: Value): void {
     this.#leaveToInterpreter('illegal');

@@ -14,7 +14,7 @@ import { assert } from '../../base/assert.ts';
 import { type Expr, i32, i64, type Local, load, narrow, type Type } from '../codegen/expr.ts';
 import { Fn, type Label } from '../codegen/fn.ts';
 import { Func, ModuleBuilder } from '../codegen/module.ts';
-import { type FloatFns, type FloatOperations, inlineFloat } from '../codegen/softfloat.ts';
+import { type FloatFns, type FloatOperations, hostRounds, inlineFloat } from '../codegen/softfloat.ts';
 import { Structure } from '../codegen/structure.ts';
 import {
   COUNTED_EXITS,
@@ -23,15 +23,19 @@ import {
   EXIT_BYTES,
   EXITS_BASE,
   EXITS_KEPT,
+  LAST_PAGE_BYTES,
+  LAST_PAGES_BASE,
+  LAST_PAGES_MAX,
   PAGE_BYTES,
 } from '../layout.ts';
 import { type Block, isJump, type Placed, pageOf, successorsOf } from './blocks.ts';
 import type { Decoded } from './decoder.ts';
-import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H } from './hart.ts';
-import { accessOf, Known, NARROW_AT_ENTRY, narrowAfter } from './known.ts';
+import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H, MSTATUS } from './hart.ts';
+import { accessOf, Known, NARROW_AT_ENTRY, narrowAfter, type Span } from './known.ts';
 import { fastFetchEntry, fastFetchKey } from './mmu.ts';
 import { RegionSemantics } from './region-semantics.ts';
 import type { Runtime } from './runtime.ts';
+import { steadyRegisters } from './steady.ts';
 
 /** Steps between two looks at the budget: so many are left to the interpreter when it runs short. */
 const UNCHECKED_MAX = 64;
@@ -136,6 +140,16 @@ export function generateRegions(plans: readonly RegionPlan[], parts: CompilerPar
 
 export const REGION_PARAMS: readonly Type[] = ['i32', 'i32', 'i64'];
 
+/** Is no address of a page. */
+const NO_PAGE = PAGE_BYTES / 2;
+
+/** Whether some bytes from `low` on, which end on `page`, lie on the page `last`. */
+function isOn(last: Expr, low: Expr, page: Expr, bytes: number): Expr {
+  // Where their number is a power of two, and the address a multiple of it, none lies on another page than the first. Others are looked up each time.
+  if (bytes <= 8 && (bytes & (bytes - 1)) === 0) return low.and(-PAGE_BYTES | (bytes - 1)).eq(last);
+  return low.and(-PAGE_BYTES).xor(last).or(page.xor(last)).eqz();
+}
+
 /** Where a jump goes that needs no code of its own: a WebAssembly label. */
 interface Targets {
   loop?: Label;
@@ -147,6 +161,9 @@ export class RegionBuilder {
   readonly rt: Runtime;
   readonly #float: FloatFns;
   #operations: FloatOperations | undefined;
+  #floatChanged: Local | undefined;
+  #dynamicMode: Local | undefined;
+  #usable: Local | undefined;
   readonly hart: Local;
   readonly page: Local;
   readonly fastTlb: Local;
@@ -164,14 +181,41 @@ export class RegionBuilder {
   readonly #targets: Targets[];
   readonly #unchecked: Int32Array;
   readonly #narrow: Int32Array;
+  readonly #steady: Int32Array;
+  /** Pages that steady registers have pointed to last, by register and kind of access. */
+  readonly #lastPages = new Map<string, number>();
   #exit!: Label;
   /** The block that is being emitted, and what is known where it stands. */
   #block!: Block;
   #known!: Known;
 
   get operations(): FloatOperations {
-    this.#operations ??= inlineFloat(this.f, this.#float);
+    this.#operations ??= inlineFloat(this.f, this.#float, {
+      usable: (rm) => (rm === this.#dynamicMode ? this.#hostRoundsDynamic : hostRounds(this.#flags, rm)),
+      flagged: () =>
+        this.#dynamicMode && this.f.set(this.#hostRoundsDynamic, hostRounds(this.#flags, this.#dynamicMode)),
+    });
     return this.#operations;
+  }
+  get #flags(): Expr {
+    return this.hart.add(H.fflags);
+  }
+  /** Whether the floating-point unit's state was marked as changed when the region began. */
+  get floatChanged(): Local {
+    const state = load('i64', this.hart, H.mstatus).and(MSTATUS.FS);
+    this.#floatChanged ??= this.f.initially(state.eq(MSTATUS.FS));
+    return this.#floatChanged;
+  }
+  /** The rounding mode of fcsr, which no region changes. */
+  get dynamicMode(): Local {
+    this.#dynamicMode ??= this.f.initially(load('i32', this.hart, H.frm));
+    return this.#dynamicMode;
+  }
+  /** Whether the host's rounding will do for it. Once it will, it goes on to do so. */
+  get #hostRoundsDynamic(): Local {
+    const mode = load('i32', this.hart, H.frm);
+    this.#usable ??= this.f.initially(hostRounds(this.#flags, mode));
+    return this.#usable;
   }
   get known(): Known {
     return this.#known;
@@ -191,6 +235,7 @@ export class RegionBuilder {
     this.#structure = new Structure(successors);
     this.#unchecked = budgetChecks(blocks, this.#structure);
     this.#narrow = narrowRegisters(blocks, this.#structure);
+    this.#steady = steadyRegisters(blocks, this.#structure);
     [this.hart, this.#budget, this.page] = f.params;
     this.fastTlb = f.local('i32');
     this.#out = f.local('i64');
@@ -199,7 +244,7 @@ export class RegionBuilder {
   build(): void {
     const { f } = this;
     this.#chooseLocals();
-    for (const [offset, local] of this.#locals) f.set(local, load('i64', this.hart, offset));
+    for (const [offset, local] of this.#locals) f.set(local, load(typeOf(offset), this.hart, offset));
     f.set(this.fastTlb, load('i32', this.hart, H.fastTlb));
     // The steps taken are what is left of the budget less at the exit than at the entry.
     if (this.#counting) this.#countSteps(load('i64', i32(0), COUNTED_STEPS).add(this.#budget.extU()));
@@ -209,7 +254,7 @@ export class RegionBuilder {
     });
     for (const offset of this.#written) {
       const local = this.#locals.get(offset);
-      if (local) f.store('i64', this.hart, offset, local);
+      if (local) f.store(typeOf(offset), this.hart, offset, local);
     }
     f.store('i64', this.hart, H.pc, this.#out);
     if (this.#counting) this.#countSteps(load('i64', i32(0), COUNTED_STEPS).sub(this.#budget.and(~STEP_FIRST).extU()));
@@ -265,7 +310,7 @@ export class RegionBuilder {
     const unchecked = this.#unchecked[index];
     if (unchecked > 0) {
       this.#charge();
-      f.if(this.#budget.ltU(unchecked), () => this.leaveAt('budget', block.start));
+      f.ifRarely(this.#budget.ltU(unchecked), () => this.leaveAt('budget', block.start));
     }
     block.instructions.forEach(({ offset, decoded }, i) => {
       const access = accessOf(decoded);
@@ -301,18 +346,46 @@ export class RegionBuilder {
     const [{ offset, decoded }] = instructions;
     const { span, below } = this.#known.plan(instructions);
     const host = f.local('i32');
+    const index = this.#indexes.get(this.#block.start)!;
+    const last = (this.#steady[index] >>> decoded.rs1) & 1 ? this.#lastPage(decoded.rs1, span) : null;
     f.scope(() => {
       const low = f.let(this.x(decoded.rs1).add(decoded.imm - below));
-      const entry = f.let(this.fastEntry(low));
-      const page = f.let(low.add(span.high - span.low - 1).and(-4096));
-      // Zero where the page is there for loading, or for storing.
-      const differs = (tag: 0 | 8) => page.xor(load('i64', entry, tag));
-      const both = span.loads && span.stores;
-      const missed = both ? differs(0).or(differs(8)).ne(0) : page.ne(load('i64', entry, span.stores ? 8 : 0));
-      f.if(missed, () => this.leaveAt('memory', offset));
-      f.set(host, low.wrap().add(load('i32', entry, 16)));
+      const bytes = span.high - span.low;
+      const page = f.let(low.add(bytes - 1).and(-PAGE_BYTES));
+      const ask = () => {
+        const entry = f.let(this.fastEntry(low));
+        // Zero where the page is there for loading, or for storing.
+        const differs = (tag: 0 | 8) => page.xor(load('i64', entry, tag));
+        const both = span.loads && span.stores;
+        const missed = both ? differs(0).or(differs(8)).ne(0) : page.ne(load('i64', entry, span.stores ? 8 : 0));
+        f.ifRarely(missed, () => this.leaveAt('memory', offset));
+        return load('i32', entry, 16);
+      };
+      if (!last) {
+        f.set(host, low.wrap().add(ask()));
+        return;
+      }
+      // While the region runs nobody changes the TLB.
+      f.ifRarely(isOn(load('i64', i32(0), last), low, page, bytes).eqz(), () => {
+        f.store('i32', i32(0), last + 8, ask());
+        f.store('i64', i32(0), last, page);
+      });
+      f.set(host, low.wrap().add(load('i32', i32(0), last + 8)));
     });
     this.#known.add({ ...span, host });
+  }
+
+  /** Address of what is known of a register's last page; null where there is no room for more. */
+  #lastPage(register: number, { loads, stores }: Span): number | null {
+    const key = `${register} ${loads} ${stores}`;
+    let last = this.#lastPages.get(key);
+    if (last === undefined) {
+      if (this.#lastPages.size === LAST_PAGES_MAX) return null;
+      last = LAST_PAGES_BASE + this.#lastPages.size * LAST_PAGE_BYTES;
+      this.#lastPages.set(key, last);
+      this.f.first((f) => f.store('i64', i32(0), last!, NO_PAGE));
+    }
+    return last;
   }
 
   /** Address of the fast TLB entry that an address belongs to. */
@@ -367,7 +440,7 @@ export class RegionBuilder {
     if (pageOf(offset) !== pageOf(this.#block.start)) {
       // The step that enters a page is the first one there: it is not taken where the slice ends with the jump.
       const { steps } = this.#known;
-      if (this.#unchecked[index] > 0) f.if(this.#budget.leU(steps), () => this.leaveAt('budget', offset));
+      if (this.#unchecked[index] > 0) f.ifRarely(this.#budget.leU(steps), () => this.leaveAt('budget', offset));
       this.#crossTo(offset);
     }
     if (back || this.#structure.isMerge(index)) {
@@ -389,7 +462,7 @@ export class RegionBuilder {
       const entry = f.let(fastFetchEntry(hart, page));
       const mapped = load('i64', entry, H.fastFetch).eq(fastFetchKey(hart, page));
       const same = load('i32', entry, H.fastFetch + 16).eq(records | 0);
-      f.if(mapped.and(same).eqz(), () => this.leaveAt('page', offset));
+      f.ifRarely(mapped.and(same).eqz(), () => this.leaveAt('page', offset));
       f.store('i64', hart, H.fetchPage, page);
       f.store('i64', hart, H.fetchPhysical, load('i64', entry, H.fastFetch + 8));
       f.store('i32', hart, H.fetchRecords, records | 0);
@@ -438,18 +511,18 @@ export class RegionBuilder {
     if (n !== 0) this.#write(xOffset(n), value);
   }
   float(n: number): Expr {
-    return this.#read(floatOffset(n));
+    return this.#read(floatOffset(n)).reinterpret();
   }
   setFloat(n: number, bits: Expr): void {
-    this.#write(floatOffset(n), bits);
+    this.#write(floatOffset(n), bits.reinterpret());
   }
   #read(offset: number): Expr {
-    return this.#locals.get(offset) ?? load('i64', this.hart, offset);
+    return this.#locals.get(offset) ?? load(typeOf(offset), this.hart, offset);
   }
   #write(offset: number, value: Expr): void {
     const local = this.#locals.get(offset);
     if (local) this.f.set(local, value);
-    else this.f.store('i64', this.hart, offset, value);
+    else this.f.store(typeOf(offset), this.hart, offset, value);
   }
 
   /**
@@ -458,21 +531,24 @@ export class RegionBuilder {
    */
   #chooseLocals(): void {
     const uses = new Map<number, number>();
-    const inLoops = this.#structure.inLoops();
+    const loops = this.#structure.innermostLoops();
     for (const i of this.#structure.order) {
-      const weight = inLoops[i] ? USES_IN_LOOP : 1;
+      const weight = loops[i] ? USES_IN_LOOP : 1;
       for (const { decoded } of this.#blocks[i].instructions) {
         const { read, written } = registersOf(decoded);
         for (const offset of [...read, ...written]) uses.set(offset, (uses.get(offset) ?? 0) + weight);
         for (const offset of written) this.#written.add(offset);
       }
     }
-    for (const [offset, count] of uses) if (count >= LOCAL_USES_MIN) this.#locals.set(offset, this.f.local('i64'));
+    for (const [offset, count] of uses)
+      if (count >= LOCAL_USES_MIN) this.#locals.set(offset, this.f.local(typeOf(offset)));
   }
 }
 
 const xOffset = (n: number) => H.x + 8 * n;
 const floatOffset = (n: number) => H.f + 8 * n;
+/** Type of the local that holds a register. */
+const typeOf = (offset: number) => (offset >= H.f ? 'f64' : 'i64');
 
 /** Where the registers lie that an instruction reads, and the one that it writes. */
 function registersOf({ instruction: { uses }, rd, rs1, rs2, rs3 }: Decoded): { read: number[]; written: number[] } {

@@ -44,6 +44,8 @@ export interface Semantics {
   roundingMode(): Expr;
   /** Address of the accrued flags. */
   readonly flags: Expr;
+  /** Marks the unit's state as changed: flags may accrue though no floating-point register is written. */
+  markFloat(): void;
   /** Writes the floating-point destination register, i64 bits; marks the unit's state as changed. */
   fd(bits: Expr): void;
   /** The same for a single, i32 bits: NaN-boxes it. */

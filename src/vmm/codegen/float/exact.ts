@@ -52,7 +52,7 @@ export function exactResult(f: Fn, format: Format, operation: HostOperation, a: 
     const y = format.toHost(b);
     const { head, tail } = exactSum(f, f.let(format.toHost(a)), f.let(operation === 'add' ? y : y.neg()));
     // The sign of a sum of zero depends on the rounding mode.
-    return { bits: f.let(head.reinterpret()), certain: tail.eq(0).and(head.ne(0)) };
+    return { value: head, certain: tail.eq(0).and(head.ne(0)) };
   }
   return format === F64 ? exactResult64(f, operation, a, b) : exactResult32(f, format, operation, a, b);
 }
@@ -62,13 +62,14 @@ function exactResult64(f: Fn, operation: 'mul' | 'div' | 'sqrt', a: Expr, b: Exp
   const [x, y] = [F64.toHost(a), F64.toHost(b)];
   if (operation === 'mul') {
     const { head, tail } = exactProduct(f, a, b);
-    return { bits: f.let(head.reinterpret()), certain: tail.eq(0).and(moderate(a)).and(moderate(b)) };
+    return { value: head, certain: tail.eq(0).and(moderate(a)).and(moderate(b)) };
   }
-  const bits = f.let((operation === 'div' ? x.div(y) : x.sqrt()).reinterpret());
+  const value = f.let(operation === 'div' ? x.div(y) : x.sqrt());
+  const bits = value.reinterpret();
   const factor = operation === 'div' ? b : bits;
   const { head, tail } = exactProduct(f, bits, factor);
   const undone = head.eq(x).and(tail.eq(0));
-  return { bits, certain: undone.and(moderate(bits)).and(moderate(factor)) };
+  return { value, certain: undone.and(moderate(bits)).and(moderate(factor)) };
 }
 
 /** A product of two f32 fits in an f64, and what an f32 holds comes back from there. */
@@ -76,17 +77,13 @@ function exactResult32(f: Fn, format: Format, operation: 'mul' | 'div' | 'sqrt',
   const double = (bits: Expr) => format.toHost(bits).promote();
   if (operation === 'mul') {
     const product = f.let(double(a).mul(double(b)));
-    const bits = f.let(product.demote().reinterpret());
-    return { bits, certain: double(bits).eq(product) };
+    const value = f.let(product.demote());
+    return { value, certain: value.promote().eq(product) };
   }
   const [x, y] = [format.toHost(a), format.toHost(b)];
-  const bits = f.let((operation === 'div' ? x.div(y) : x.sqrt()).reinterpret());
-  return {
-    bits,
-    certain: double(bits)
-      .mul(double(operation === 'div' ? b : bits))
-      .eq(double(a)),
-  };
+  const value = f.let(operation === 'div' ? x.div(y) : x.sqrt());
+  const factor = operation === 'div' ? double(b) : value.promote();
+  return { value, certain: value.promote().mul(factor).eq(double(a)) };
 }
 
 /** a * b + c. */
@@ -94,20 +91,20 @@ export function exactFma(f: Fn, format: Format, a: Expr, b: Expr, c: Expr): Host
   if (format !== F64) {
     const double = (bits: Expr) => format.toHost(bits).promote();
     const { head, tail } = exactSum(f, f.let(double(a).mul(double(b))), f.let(double(c)));
-    const bits = f.let(head.demote().reinterpret());
-    return { bits, certain: tail.eq(0).and(double(bits).eq(head)).and(head.ne(0)) };
+    const value = f.let(head.demote());
+    return { value, certain: tail.eq(0).and(value.promote().eq(head)).and(head.ne(0)) };
   }
   const product = exactProduct(f, a, b);
   const sum = exactSum(f, product.head, f.let(format.toHost(c)));
   const low = exactSum(f, sum.tail, product.tail);
   const whole = exactSum(f, sum.head, low.head);
-  const bits = f.let(whole.head.reinterpret());
+  const bits = whole.head.reinterpret();
   const nothingLost = low.tail.eq(0).and(whole.tail.eq(0));
-  return { bits, certain: nothingLost.and(moderate(a)).and(moderate(b)).and(safelyNormal(format, bits)) };
+  return { value: whole.head, certain: nothingLost.and(moderate(a)).and(moderate(b)).and(safelyNormal(format, bits)) };
 }
 
-export function returnIfCertain(f: Fn, { bits, certain }: HostResult): void {
-  f.if(certain, () => f.return(bits));
+export function returnIfCertain(f: Fn, { value, certain }: HostResult): void {
+  f.if(certain, () => f.return(value.reinterpret()));
 }
 
 /** Begins an operation: returns the host's result where that is certain, and falls through otherwise. */

@@ -29,8 +29,8 @@ export function defineFma(m: ModuleBuilder, core: Core, fused: boolean): Func {
 /** Computes with the host; right under the same conditions as `hostResult`. */
 export function hostFma(f: Fn, format: Format, fused: boolean, a: Expr, b: Expr, c: Expr): HostResult {
   if (fused) {
-    const bits = f.let(relaxedMadd(format.toHost(a), format.toHost(b), format.toHost(c)).reinterpret());
-    return { bits, certain: safelyNormal(format, bits) };
+    const value = f.let(relaxedMadd(format.toHost(a), format.toHost(b), format.toHost(c)));
+    return { value, certain: safelyNormal(format, value.reinterpret()) };
   }
   return format.bits === 'i32' ? hostFma32(f, format, a, b, c) : hostFma64(f, format, a, b, c);
 }
@@ -40,9 +40,9 @@ function hostFma32(f: Fn, format: Format, a: Expr, b: Expr, c: Expr): HostResult
   // The product is exact: 48 bits at most. The sum is rounded to 53 bits, then to 24. Every number halfway between two of
   // 24 bits has 53, so the first rounding crosses none; it only hurts where it ends on one.
   const sum = f.let(double(a).mul(double(b)).add(double(c)));
-  const bits = f.let(sum.demote().reinterpret());
+  const value = f.let(sum.demote());
   const halfway = sum.reinterpret().and(0x1fffffffn).eq(0x10000000n);
-  return { bits, certain: halfway.eqz().and(safelyNormal(format, bits)) };
+  return { value, certain: halfway.eqz().and(safelyNormal(format, value.reinterpret())) };
 }
 
 /**
@@ -59,9 +59,10 @@ function hostFma64(f: Fn, format: Format, a: Expr, b: Expr, c: Expr): HostResult
   const { head, tail } = exactProduct(f, a, b);
   const { head: sum, tail: error } = exactSum(f, head, f.let(format.toHost(c)));
   const { head: low, tail: lost } = exactSum(f, error, tail);
-  const bits = f.let(sum.add(low).reinterpret());
+  const value = f.let(sum.add(low));
   const crossesNone = low.reinterpret().wrap().ne(0).or(lost.eq(0));
-  return { bits, certain: crossesNone.and(moderate(a)).and(moderate(b)).and(safelyNormal(format, bits)) };
+  const normal = safelyNormal(format, value.reinterpret());
+  return { value, certain: crossesNone.and(moderate(a)).and(moderate(b)).and(normal) };
 }
 
 function defineComplete(m: ModuleBuilder, core: Core): Func {

@@ -29,9 +29,9 @@ export function safelyNormal(format: Format, bits: Expr): Expr {
 }
 
 export interface HostResult {
-  /** The bits of the host's result. */
-  readonly bits: Local;
-  /** Whether they are right, given `hostRounds`. */
+  /** The host's result, as a float. */
+  readonly value: Local;
+  /** Whether it is right, given `hostRounds`. */
   readonly certain: Expr;
 }
 
@@ -39,17 +39,18 @@ export interface HostResult {
 export function hostResult(f: Fn, format: Format, operation: HostOperation, a: Expr, b: Expr): HostResult {
   const x = format.toHost(a);
   const y = format.toHost(b);
-  const bits = f.let((operation === 'sqrt' ? x.sqrt() : x[operation](y)).reinterpret());
+  const value = f.let(operation === 'sqrt' ? x.sqrt() : x[operation](y));
+  const bits = value.reinterpret();
   switch (operation) {
     case 'add':
     case 'sub':
       // A subnormal sum is exact, so UF is impossible: any finite result will do.
-      return { bits, certain: bits.shl(1).ltU(format.infinity << 1n) };
+      return { value, certain: bits.shl(1).ltU(format.infinity << 1n) };
     case 'sqrt':
       // The root of a positive number is normal. What is negative, zero or NaN is left to the complete operation.
-      return { bits, certain: a.sub(1n).ltU(format.infinity - 1n) };
+      return { value, certain: a.sub(1n).ltU(format.infinity - 1n) };
     default:
       // An infinite or NaN operand, and a zero divisor, never give a normal result.
-      return { bits, certain: safelyNormal(format, bits) };
+      return { value, certain: safelyNormal(format, bits) };
   }
 }

@@ -1,8 +1,7 @@
 /** F and D: single- and double-precision floating point (unprivileged specification, chapters 20 and 21). */
-import { type Expr, load } from '../../codegen/expr.ts';
+import type { Expr } from '../../codegen/expr.ts';
 import type { FloatOperations } from '../../codegen/softfloat.ts';
 import { type Instruction, insn } from '../encoding.ts';
-import { H, MSTATUS } from '../hart.ts';
 import type { Semantics } from '../semantics.ts';
 
 /** What differs between the two formats. */
@@ -38,11 +37,6 @@ const float = (semantics: (s: Semantics) => void) => (s: Semantics) => {
   s.needFloat();
   semantics(s);
 };
-
-/** Flags may accrue though no floating-point register is written: the unit's state is dirty all the same. */
-function accrues(s: Semantics): void {
-  s.f.store('i64', s.hart, H.mstatus, load('i64', s.hart, H.mstatus).or(MSTATUS.FS));
-}
 
 function arithmetic(fmt: Format): Instruction[] {
   const { suffix, code, write } = fmt;
@@ -121,7 +115,7 @@ function signsAndComparisons(fmt: Format): Instruction[] {
       float((s) => {
         const [a, b] = fmt.sources(s, 2);
         s.rd(fmt.fns(s)[name].call(s.flags, a, b).extU());
-        accrues(s);
+        s.markFloat();
       }),
     );
   return [
@@ -153,7 +147,7 @@ function conversions(fmt: Format): Instruction[] {
       float((s) => {
         const rm = s.roundingMode();
         s.rd(fmt.fns(s)[`to${fns[index]}`].call(s.flags, fmt.sources(s, 1)[0], rm));
-        accrues(s);
+        s.markFloat();
       }),
     );
   const fromInteger = (integer: string, index: number) =>
