@@ -459,6 +459,60 @@ data:
   }
 });
 
+test("a list is followed over pages that take each other's place in the TLB, and to where nothing is", () => {
+  const far = 2 ** 21;
+  for (const mode of ['machine', 'supervisor']) {
+    const registers = agree(
+      `
+    ${OPEN}
+    la    t0, skip
+    csrrw zero, mtvec, t0
+    la    s0, data
+    li    s2, 1
+    slli  s2, s2, 21                # ${far} bytes: pages so far apart have one place in the TLB
+    add   t0, s0, s2
+    add   t1, t0, s2
+    la    t2, beside
+    ${mode === 'machine' ? '' : 'slli s3, s2, 9\n add t0, t0, s3\n add t1, t1, s3'}
+    sd    t0, 0(s0)
+    ${mode === 'machine' ? '' : 'sub t0, t0, s3\n sub t1, t1, s3'}
+    sd    t2, 0(t1)
+    ${mode === 'machine' ? '' : 'add t1, t1, s3'}
+    sd    t1, 0(t0)
+    li    t0, 1000
+    sd    t0, 0(t2)
+    mv    s1, s0
+    ${mode === 'machine' ? 'j loop' : enterSupervisor('loop')}
+    ${SKIP}
+    .page
+loop:
+    ld    a1, 8(s1)
+    addi  a1, a1, 1
+    add   a2, a2, a1
+    sd    a1, 8(s1)
+    ld    s1, 0(s1)
+    addi  a0, a0, 1
+    andi  t0, a0, 7
+    bnez  t0, loop
+    mv    s1, s0
+    addi  a3, a3, 1
+    j     loop
+beside:
+    .dword 0
+    .dword 0
+    .page
+data:
+    .dword 0
+    .page
+    ${identity()}`,
+      ['memory'],
+    );
+    assert.ok(values(registers, 'x13').size > 5, 'several rounds');
+    assert.ok(values(registers, 'x12').size > 50, 'nodes are counted');
+    assert.ok(values(registers, 'traps').size > 5, 'accesses trap');
+  }
+});
+
 test('a loop with floating point finds the unit off, clean, or in another rounding mode', () => {
   const registers = agree(
     `

@@ -47,6 +47,7 @@ const CASES: { readonly [name: string]: string } = {
   diamond: 'beqz a0, right\naddi a1, a1, 1\nj meet\nright:\naddi a1, a1, 2\nmeet:\nadd a2, a1, a1\necall',
   loop: 'loop:\nadd a0, a0, a1\naddi a1, a1, -1\nbnez a1, loop\necall',
   'loop-copies-memory': 'loop:\nld a3, 0(a1)\nsd a3, 0(a0)\naddi a1, a1, 8\naddi a0, a0, 8\nbltu a0, a2, loop\necall',
+  'loop-follows-list': 'loop:\nld a0, 8(a0)\nlw a1, 0(a0)\nadd a2, a2, a1\nbnez a0, loop\necall',
   'loops-nested': 'outer:\nmv a2, a3\ninner:\naddi a2, a2, -1\nbnez a2, inner\naddi a1, a1, -1\nbnez a1, outer\necall',
   'loop-two-exits': 'loop:\nbeqz a0, out\naddi a1, a1, 1\nbltu a1, a2, loop\necall\nout:\naddi a3, a3, 1\necall',
   irreducible: 'beqz a0, second\nfirst:\naddi a1, a1, 1\nsecond:\naddi a2, a2, -1\nbnez a2, first\necall',

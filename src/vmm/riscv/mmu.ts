@@ -50,6 +50,11 @@ export interface MmuFns {
    * condition is written only, and only if the hart's reservation holds.
    */
   readonly atomicSlow: Func;
+  /**
+   * (hart, address, length, need) -> whether accesses to the range, of which the first is sure to come, may go on by its fast entry: loads
+   * where bit 0 of `need` is set, stores where bit 1 is. Changes nothing that a guest can see: where a walk, a fault or a device is due it says no.
+   */
+  readonly refill: Func;
   /** (hart, address) -> physical address, for one that a load or store has just translated. */
   readonly physicalOf: Func;
   /** (hart, pc) -> address of the decoded page; 0 with an exception pending. */
@@ -400,6 +405,33 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     f.store('i32', entry, 16, hostPage.call(page).sub(base.wrap()));
   });
 
+  const crosses = (va: Expr, size: Value) => va.wrap().and(4095).add(size).gtU(4096);
+
+  /** Tells whether a fast entry lets pass what is needed, of ACCESS as bits. */
+  const passes = (hart: Expr, va: Expr, need: Expr) => {
+    const entry = load('i32', hart, H.fastTlb).add(slot(va, DTLB_ENTRIES).mul(FAST_ENTRY_BYTES));
+    const misses = (bit: number, tag: number) =>
+      need
+        .and(bit)
+        .ne(0)
+        .and(load('i64', entry, tag).ne(va.and(PAGE_MASK)));
+    return misses(1, 0).or(misses(2, 8)).eqz();
+  };
+
+  const refill = m.define('refill', ['i32', 'i64', 'i32', 'i32'], 'i32', (f, hart, va, length, need) => {
+    f.if(crosses(va, length), () => f.return(0));
+    f.if(load('i32', i32(0), G.probeRanges), () => f.return(0));
+    const pa = f.let(va);
+    f.if(isBare(hart, f.let(dataPrivilege.call(hart))).eqz(), () => {
+      const entry = f.let(hart.add(slot(va, DTLB_ENTRIES).mul(TLB_ENTRY_BYTES)));
+      f.if(load('i64', entry, H.dtlb).ne(tag(va)), () => f.return(0));
+      f.set(pa, physical(load('i64', entry, H.dtlb + 8), va));
+    });
+    f.if(isRam(pa).eqz(), () => f.return(0));
+    f.do(fillFast, hart, va, pa);
+    f.return(passes(hart, va, need));
+  });
+
   const readHost = (f: Fn, size: Expr, address: Expr) => {
     f.if(size.eq(1), () => f.return(load('u8x64', address)));
     f.if(size.eq(2), () => f.return(load('u16x64', address)));
@@ -446,8 +478,6 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     const done = isRam(pa).or(load('i32', hart, H.trapPending).eqz());
     f.if(load('i32', i32(0), G.probeRanges), () => f.if(done, () => watch.accessed(f, va, pa, size, kind)));
   };
-
-  const crosses = (va: Expr, size: Value) => va.wrap().and(4095).add(size).gtU(4096);
 
   const loadSlow = m.define('loadSlow', ['i32', 'i64', 'i32'], 'i64', (f, hart, va, size) => {
     const value = f.local('i64');
@@ -643,6 +673,7 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     loadSlow,
     storeSlow,
     atomicSlow,
+    refill,
     physicalOf,
     enterPage,
     decodedOf,

@@ -33,9 +33,9 @@ import type { Decoded } from './decoder.ts';
 import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H, MSTATUS } from './hart.ts';
 import { accessOf, Known, NARROW_AT_ENTRY, narrowAfter, type Span } from './known.ts';
 import { fastFetchEntry, fastFetchKey } from './mmu.ts';
+import { type Movements, movementsIn } from './movements.ts';
 import { RegionSemantics } from './region-semantics.ts';
 import type { Runtime } from './runtime.ts';
-import { steadyRegisters } from './steady.ts';
 
 /** Steps between two looks at the budget: so many are left to the interpreter when it runs short. */
 const UNCHECKED_MAX = 64;
@@ -181,7 +181,7 @@ export class RegionBuilder {
   readonly #targets: Targets[];
   readonly #unchecked: Int32Array;
   readonly #narrow: Int32Array;
-  readonly #steady: Int32Array;
+  readonly #movements: readonly Movements[];
   /** Pages that steady registers have pointed to last, by register and kind of access. */
   readonly #lastPages = new Map<string, number>();
   #exit!: Label;
@@ -235,7 +235,7 @@ export class RegionBuilder {
     this.#structure = new Structure(successors);
     this.#unchecked = budgetChecks(blocks, this.#structure);
     this.#narrow = narrowRegisters(blocks, this.#structure);
-    this.#steady = steadyRegisters(blocks, this.#structure);
+    this.#movements = movementsIn(blocks, this.#structure);
     [this.hart, this.#budget, this.page] = f.params;
     this.fastTlb = f.local('i32');
     this.#out = f.local('i64');
@@ -347,7 +347,10 @@ export class RegionBuilder {
     const { span, below } = this.#known.plan(instructions);
     const host = f.local('i32');
     const index = this.#indexes.get(this.#block.start)!;
-    const last = (this.#steady[index] >>> decoded.rs1) & 1 ? this.#lastPage(decoded.rs1, span) : null;
+    const { steady, wandering } = this.#movements[index];
+    const among = (registers: number) => ((registers >>> decoded.rs1) & 1) === 1;
+    const last = among(steady) ? this.#lastPage(decoded.rs1, span) : null;
+    const wanders = among(wandering);
     f.scope(() => {
       const low = f.let(this.x(decoded.rs1).add(decoded.imm - below));
       const bytes = span.high - span.low;
@@ -358,7 +361,14 @@ export class RegionBuilder {
         const differs = (tag: 0 | 8) => page.xor(load('i64', entry, tag));
         const both = span.loads && span.stores;
         const missed = both ? differs(0).or(differs(8)).ne(0) : page.ne(load('i64', entry, span.stores ? 8 : 0));
-        f.ifRarely(missed, () => this.leaveAt('memory', offset));
+        f.ifRarely(missed, () => {
+          if (!wanders) {
+            this.leaveAt('memory', offset);
+            return;
+          }
+          const need = (span.loads ? 1 : 0) + (span.stores ? 2 : 0);
+          f.ifRarely(this.rt.refill.call(this.hart, low, bytes, need).eqz(), () => this.leaveAt('memory', offset));
+        });
         return load('i32', entry, 16);
       };
       if (!last) {
