@@ -1,10 +1,10 @@
 /** Debian's kernel under a real gdb, with the symbols of its vmlinux. */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
 import { debianTrace } from '../support/debian-trace.ts';
 import { needGuest } from '../support/guests.ts';
+import { needVmlinux } from '../symbols/support/files.ts';
 import { Gdb, needGdb } from './gdb-client.ts';
 import { compareRegisters, position, type Served, seek, serve } from './support.ts';
 
@@ -16,9 +16,10 @@ interface Debugged extends Served {
 
 async function start(t: TestContext): Promise<Debugged | null> {
   const cache = needGuest(t);
-  if (!cache || !needGdb(t)) return null;
+  const vmlinux = needVmlinux(t);
+  if (!cache || !vmlinux || !needGdb(t)) return null;
   const served = await serve(t, await debianTrace(cache));
-  return { ...served, gdb: await Gdb.start(t, { file: join(cache, 'vmlinux'), port: served.port }) };
+  return { ...served, gdb: await Gdb.start(t, { file: vmlinux, port: served.port }) };
 }
 
 test('from reset into the kernel: without an MMU, and with it', async (t) => {
