@@ -1,6 +1,6 @@
 /**
  * What of WebAssembly makes generated code faster and is behind a flag in some versions of Node: relaxed SIMD, for the host's fused multiply-add,
- * and branch hints, which keep V8's registers for the ways that are taken.
+ * branch hints, which keep V8's registers for the ways that are taken, and compilation hints, which have the interpreter optimised before it runs.
  */
 import { setFlagsFromString } from 'node:v8';
 
@@ -8,6 +8,8 @@ import { setFlagsFromString } from 'node:v8';
 const FLAGS = [
   ['--experimental-wasm-relaxed-simd', 21],
   ['--experimental-wasm-branch-hinting', 26],
+  // Node 24 would compile the same several times over, and later ones read another format.
+  ['--experimental-wasm-compilation-hints', 23],
 ] as const;
 
 /** Call it before the first machine is built. Results do not depend on it, only speed does. */

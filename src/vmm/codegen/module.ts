@@ -4,6 +4,9 @@ import { Bytes } from './bytes.ts';
 import { Call, type Callee, type Expr, type Signature, type Type, type Value } from './expr.ts';
 import { type BranchHint, Fn, TYPE_CODE } from './fn.ts';
 
+/** Of the compilation hints: simple code when the function is first called, and optimised code as soon as a thread has time for it. */
+const OPTIMIZED_IN_BACKGROUND = 0b10_01_11;
+
 /** A function of the module. */
 export class Func implements Callee {
   readonly name: string;
@@ -31,6 +34,7 @@ export class ModuleBuilder {
   readonly #bodies = new Map<Func, Uint8Array>();
   readonly #exports: Func[] = [];
   readonly #hints = new Map<Func, readonly BranchHint[]>();
+  readonly #urgent = new Set<Func>();
   #usesTable = false;
 
   /** With `signaturesOnly` functions get no bodies: for who needs to know what there is to call, and no module. */
@@ -95,6 +99,11 @@ export class ModuleBuilder {
     this.#exports.push(func);
   }
 
+  /** Asks for optimised code of a function from the beginning, not only when it has run for long. */
+  optimizeAtOnce(func: Func): void {
+    this.#urgent.add(func);
+  }
+
   /** The module's bytes. It imports `host.memory` and the functions of `host`. */
   finish(): Uint8Array {
     const out = new Bytes(4096);
@@ -154,6 +163,14 @@ export class ModuleBuilder {
         s.u32(func.index);
       }
     });
+    // Compilation hints proposal, as V8 had it first: a byte for each function.
+    if (this.#urgent.size > 0) {
+      section(0, (s) => {
+        s.text('compilationHints');
+        s.u32(this.#functions.length);
+        for (const func of this.#functions) s.u8(this.#urgent.has(func) ? OPTIMIZED_IN_BACKGROUND : 0);
+      });
+    }
     // Branch hinting proposal. It is advice: who does not know it passes over it.
     const hinted = [...this.#hints].filter(([, hints]) => hints.length > 0);
     if (hinted.length > 0) {

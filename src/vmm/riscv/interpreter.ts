@@ -314,6 +314,8 @@ export function buildInterpreter(watching: boolean, fused = hostFuses()): Uint8A
   const { functions } = define(m, watching, fused);
   // Compiled regions call the same runtime functions.
   for (const func of functions.values()) m.export(func);
+  // From the first step on it is what runs.
+  m.optimizeAtOnce(functions.get('exec')!);
   return m.finish();
 }
 
