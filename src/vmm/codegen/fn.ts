@@ -152,6 +152,7 @@ export class Fn {
     this.#hinted(true, condition, then);
   }
   #hinted(likely: boolean, condition: Expr, then: () => void): void {
+    assert(condition.type === 'i32', 'a condition is an i32');
     condition.emit(this.#code);
     this.#hints.push({ offset: this.#code.length, likely });
     this.#open(0x04);
@@ -190,6 +191,7 @@ export class Fn {
     this.#brIf(label);
   }
   brIfMostly(label: Label, condition: Expr): void {
+    assert(condition.type === 'i32', 'a condition is an i32');
     condition.emit(this.#code);
     this.#hints.push({ offset: this.#code.length, likely: true });
     this.#brIf(label);

@@ -375,7 +375,7 @@ export class RegionBuilder {
         f.set(host, low.wrap().add(ask()));
         return;
       }
-      // While the region runs nobody changes the TLB.
+      // While the region runs no translation is taken away: entries of the fast TLB may come, and what they have replaced still holds.
       f.ifRarely(isOn(load('i64', i32(0), last), low, page, bytes).eqz(), () => {
         f.store('i32', i32(0), last + 8, ask());
         f.store('i64', i32(0), last, page);
