@@ -513,6 +513,90 @@ data:
   }
 });
 
+for (const mode of ['machine', 'supervisor']) {
+  test(`stores beside the code that runs, and over it, in ${mode} mode`, () => {
+    const readOnly = START + 20 * PAGE_BYTES;
+    const registers = agree(
+      `
+    ${OPEN}
+    la    t0, skip
+    csrrw zero, mtvec, t0
+    la    s0, data
+    la    s2, patch
+    li    s3, ${readOnly - START}
+    li    t0, 1
+    slli  t0, t0, 31
+    add   s3, s3, t0
+    slli  t1, s0, 52
+    srli  t1, t1, 52
+    add   s3, s3, t1                # data again, in a page that nobody may write
+    lwu   s4, 0(s2)
+    lwu   s5, 4(s2)
+    addi  s8, s0, 24
+    li    s6, 0x18
+    ${mode === 'machine' ? 'mv s3, s0\n j again' : enterSupervisor('again')}
+    ${SKIP}
+    .page
+again:
+    mv    s1, s0
+    li    a5, 12
+store:
+    ld    a1, 0(s1)
+    add   a2, a2, a1
+    sw    s4, 0(s1)                 # the last of them changes the function below
+    sh    a5, -32(s1)
+    addi  s1, s1, 4
+    addi  a5, a5, -1
+    bnez  a5, store
+    mv    s1, s8
+    li    a5, 4
+halves:
+    sh    s6, 2(s1)                 # and the last of these the upper half of its second instruction
+    addi  s1, s1, 8
+    addi  a5, a5, -1
+    bnez  a5, halves
+    xori  s6, s6, 0x30
+    call  function
+    li    a5, 5
+    mv    s1, s3
+refused:
+    add   s7, s1, a0
+    lbu   t2, 8(s7)
+    sd    a2, 0(s1)                 # if it is the other address
+    addi  s1, s1, 8
+    addi  a5, a5, -1
+    bnez  a5, refused
+    mv    t1, s4
+    mv    s4, s5
+    mv    s5, t1
+    j     again
+patch:
+    addi  a3, a3, 1
+    addi  a4, a4, 1
+    .dword 0
+    .dword 0
+    .dword 0
+    .dword 0
+data:
+    .dword 0
+    .dword 0
+    .dword 0
+    .dword 0
+    .dword 0
+    .word 0
+function:
+    addi  a3, a3, 1
+    addi  a6, a6, 1
+    ret
+    .page
+    ${identity({ 20: '.pte data, 0x4b' })}`,
+      ['memory'],
+    );
+    for (const name of ['x13', 'x14', 'x16']) assert.ok(values(registers, name).size > 5, `${name} is counted`);
+    assert.equal(values(registers, 'traps').size > 5, mode === 'supervisor', 'stores are refused');
+  });
+}
+
 test('a loop with floating point finds the unit off, clean, or in another rounding mode', () => {
   const registers = agree(
     `

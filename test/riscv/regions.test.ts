@@ -22,7 +22,8 @@ const RECORDS = 0x1000000;
 
 /**
  * Guest code by name. The region begins at the label `entry`, or else at the start of the first page; code behind a label that begins
- * with `cold` was never executed, and a function whose label begins with `rare` is called too seldom.
+ * with `cold` was never executed, and a function whose label begins with `rare` is called too seldom. In cases named `beside-code` there are programs that
+ * write beside their code.
  */
 const CASES: { readonly [name: string]: string } = {
   arithmetic: 'add a0, a1, a2\naddi a0, a0, -1\nsubw a3, a0, a1\nsltu a4, a0, a3\nlui a5, 0x12345\nauipc a6, 1\necall',
@@ -34,6 +35,7 @@ const CASES: { readonly [name: string]: string } = {
   load: 'ld a0, 16(a1)\necall',
   loads: 'lb a0, 0(a1)\nlhu a2, 2(a1)\nlw a3, 4(a1)\nlwu a4, 8(a1)\nld a5, 16(a1)\necall',
   store: 'sw a0, -4(a1)\necall',
+  'store-beside-code': 'sw a0, -4(a1)\nloop:\nld a2, 0(a1)\nsd a2, 8(a1)\naddi a1, a1, 8\nbnez a2, loop\necall',
   'load-overwrites-base': 'ld a1, 8(a1)\nld a1, 8(a1)\necall',
   prologue:
     'addi sp, sp, -64\nsd ra, 56(sp)\nsd s0, 48(sp)\nsd s1, 40(sp)\naddi s0, sp, 64\nsd a0, -56(s0)\nld a1, -56(s0)\necall',
@@ -84,7 +86,7 @@ const CASES: { readonly [name: string]: string } = {
 const BASE = 0x10000;
 
 /** What is generated for a case. */
-function generated(source: string): string {
+function generated(source: string, besideCode: boolean): string {
   const { bytes, labels, starts } = assemble(source, BASE);
   const image = new DataView(new Uint8Array(bytes.length + PAGE_BYTES).buffer);
   new Uint8Array(image.buffer).set(bytes);
@@ -110,7 +112,12 @@ function generated(source: string): string {
   const records = new Map(blocks.map(({ start }) => [pageOf(start), RECORDS * (pageOf(start) + 1)]));
   // Without the host's fused multiply-add, whether it has one or not: the text is the same anywhere.
   const { rt, float, functions } = interpreterFunctions(false);
-  const module = generateRegions([{ blocks, records }], { rt, float, exported: functions, counting: false });
+  const module = generateRegions([{ blocks, records, besideCode }], {
+    rt,
+    float,
+    exported: functions,
+    counting: false,
+  });
   assert.ok(WebAssembly.validate(new Uint8Array(module.bytes)), 'V8 takes the module');
   const names = new Map(sorted.map(([name, address]) => [address - BASE, name]));
   const code = starts.map((at) => {
@@ -145,7 +152,7 @@ function endText(end: BlockEnd): string {
 
 for (const [name, source] of Object.entries(CASES)) {
   test(`generated code: ${name}`, () => {
-    assertGolden(join(FOLDER, `${name}.txt`), generated(source));
+    assertGolden(join(FOLDER, `${name}.txt`), generated(source, name.endsWith('beside-code')));
   });
 }
 

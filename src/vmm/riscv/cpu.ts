@@ -64,6 +64,8 @@ const EARLIER_MAX = 4;
 
 /** Stores beside its code after which a page is first taken for data. */
 const PATIENCE_FIRST = 128;
+/** A page that has this much is code and data. */
+const PATIENCE_WITH_BOTH = PATIENCE_FIRST * 8 ** 3;
 
 /** Indexes of fields in a hart's words. Bit 63 of menvcfg, STCE, is the sign of its high word. */
 const LOW = {
@@ -413,8 +415,10 @@ export class RiscvCpu implements Processor {
   #looksLikeData(page: number): void {
     const patience = (this.#patience.get(page) ?? PATIENCE_FIRST) * 8;
     this.#patience.set(page, Math.min(patience, 2 ** 30));
-    if (this.#executesFrom(page)) this.#view.setInt32(this.#decoded[page] + PATIENCE_OFFSET, patience, true);
+    const isRunning = this.#executesFrom(page);
+    if (isRunning) this.#view.setInt32(this.#decoded[page] + PATIENCE_OFFSET, patience, true);
     else this.#forgetCode(page);
+    if (isRunning || patience >= PATIENCE_WITH_BOTH) this.jit.writesBesideCode();
   }
 
   /** The running hart has the page's records in hand. */

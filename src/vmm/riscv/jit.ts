@@ -108,6 +108,7 @@ export class Jit {
   /** What regions leave to the interpreter; null for nothing. */
   #watched: WatchedRegisters | null = null;
   #unwatchedSteps = 0;
+  #besideCode = false;
   #frequentAfter = 0;
   compiled = 0;
   readonly statistics: JitStatistics = {
@@ -203,7 +204,8 @@ export class Jit {
     this.statistics.empty += requests.length - planned.length;
     if (planned.length > 0) {
       const plans = planned.map(({ blocks, pages }) => {
-        return { blocks, records: new Map([...pages].map(([number, { records }]) => [number, records])) };
+        const records = new Map([...pages].map(([number, page]) => [number, page.records]));
+        return { blocks, records, besideCode: this.#besideCode };
       });
       this.compiler.begin(plans, this.counting);
       this.#begun.push(planned);
@@ -306,6 +308,13 @@ export class Jit {
     this.#unwatchedSteps += steps;
     if (this.#unwatchedSteps < UNWATCHED_STEPS) return;
     this.#watched = null;
+    this.clear();
+  }
+
+  /** Stores have come beside code for so long that they will go on: regions can do them from now on. */
+  writesBesideCode(): void {
+    if (this.#besideCode) return;
+    this.#besideCode = true;
     this.clear();
   }
 

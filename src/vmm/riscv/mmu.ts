@@ -7,7 +7,7 @@
  * addresses, one set for each way of looking at data (U, S, S with SUM, M): they only ever allow what the
  * architectural entry allows, so they can vanish at any time without the guest noticing.
  *
- * A fast entry: tag of the page for loads (i64), for stores (i64), host address minus virtual address (i32).
+ * A fast entry: tag of the page for loads (i64), for stores (i64), and what `FAST` names (i32).
  */
 import { type Expr, i32, i64, load, type Value } from '../codegen/expr.ts';
 import type { Fn } from '../codegen/fn.ts';
@@ -51,10 +51,11 @@ export interface MmuFns {
    */
   readonly atomicSlow: Func;
   /**
-   * (hart, address, length, need) -> whether accesses to the range, of which the first is sure to come, may go on by its fast entry: loads
-   * where bit 0 of `need` is set, stores where bit 1 is. Changes nothing that a guest can see: where a walk, a fault or a device is due it says no.
+   * (hart, address, length, need) -> host address of a range of memory, the first access to which is sure to come: for loads where bit 0 of `need` is set,
+   * for stores where bit 1 is; 0 where a walk, a fault or a device is due. Changes nothing that a guest can see. The address holds until the hart
+   * executes what it has not executed before.
    */
-  readonly refill: Func;
+  readonly reach: Func;
   /** (hart, address) -> physical address, for one that a load or store has just translated. */
   readonly physicalOf: Func;
   /** (hart, pc) -> address of the decoded page; 0 with an exception pending. */
@@ -70,6 +71,9 @@ export interface MmuFns {
   /** (hart): forgets the host addresses only. */
   readonly flushFast: Func;
 }
+
+/** In a fast entry: host address minus virtual address; ACCESS as bits, as translation and protection allow it; number of the RAM page. */
+const FAST = { host: 16, allowed: 20, page: 24 } as const;
 
 const ACCESS = { read: 0, write: 1, fetch: 2 } as const;
 const PTE = { V: 1n, R: 2n, W: 4n, X: 8n, U: 16n, G: 32n, A: 64n, D: 128n } as const;
@@ -193,6 +197,14 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     f.return(address);
   });
 
+  /** Addresses of the first and last record that a store to a page of code concerns: of the halfwords written, and of an instruction that began two bytes before. */
+  const recordsFor = (f: Fn, records: Expr, offset: Expr, size: Expr) => {
+    const first = f.let(offset.shrU(1));
+    f.set(first, records.add(first.eqz().select(i32(0), first.sub(1)).mul(RECORD_BYTES)));
+    const last = f.let(records.add(offset.add(size).sub(1).shrU(1).mul(RECORD_BYTES)));
+    return [first, last] as const;
+  };
+
   /** Readies a RAM page for a store of `size` bytes at `pa`; returns the host address. */
   const hostForStore = m.define('hostForStore', ['i64', 'i32'], 'i32', (f, pa, size) => {
     const page = f.let(pageIndex(pa));
@@ -200,17 +212,11 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     const flags = f.let(load('u8', page, PAGE_FLAGS_BASE));
     f.if(flags.and(PAGE_FLAG.protected), () => f.do(host.unprotect, page));
     f.if(flags.and(PAGE_FLAG.decoded), () => {
-      // Records of the halfwords written, and of an instruction that began two bytes before, are decoded anew.
-      const offset = f.let(pa.wrap().and(4095));
-      const first = f.let(offset.shrU(1));
-      f.set(first, first.eqz().select(i32(0), first.sub(1)));
-      const last = f.let(offset.add(size).sub(1).shrU(1));
       const records = f.let(load('i32', page.shl(2), DECODED_TABLE_BASE));
-      // Halfwords without a record were never code: data beside code may change freely.
+      const [first, last] = recordsFor(f, records, f.let(pa.wrap().and(4095)), size);
+      // They are decoded anew. Halfwords without a record were never code: data beside code may change freely.
       const decoded = f.local('i32');
       f.set(decoded, 0);
-      f.set(first, records.add(first.mul(RECORD_BYTES)));
-      f.set(last, records.add(last.mul(RECORD_BYTES)));
       f.loop((again) => {
         f.set(decoded, decoded.or(load('u8', last)));
         f.store('i32', last, 0, 0);
@@ -379,11 +385,10 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     f.return(pa);
   });
 
-  /** (hart, va, pa): after a translated access to RAM, lets the next ones to the page pass quickly. */
-  const fillFast = m.define('fillFast', ['i32', 'i64', 'i64'], null, (f, hart, va, pa) => {
+  /** (hart, va, pa) -> what translation and protection allow to be done with all of a page that is in the TLB: ACCESS as bits. */
+  const allowedOf = m.define('allowedOf', ['i32', 'i64', 'i64'], 'i32', (f, hart, va, pa) => {
     const privilege = f.let(dataPrivilege.call(hart));
     const allowed = f.let(protection.call(hart, pa.and(PAGE_MASK), 4096, privilege));
-    const page = f.let(pageIndex(pa));
     const index = f.let(slot(va, DTLB_ENTRIES));
     f.if(isBare(hart, privilege).eqz(), () => {
       const pte = f.let(load('i64', hart.add(index.mul(TLB_ENTRY_BYTES)), H.dtlb + 8));
@@ -391,18 +396,27 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
       const writable = permits.call(hart, pte, ACCESS.write, privilege).and(pte.and(PTE.D).ne(0n));
       f.if(writable.eqz(), () => f.set(allowed, allowed.and(~2)));
     });
-    f.if(load('u8', page, PAGE_FLAGS_BASE).ne(0), () => f.set(allowed, allowed.and(~2)));
+    f.return(allowed);
+  });
+
+  /** (hart, va, pa): after a translated access to RAM, lets the next ones to the page pass quickly. */
+  const fillFast = m.define('fillFast', ['i32', 'i64', 'i64'], null, (f, hart, va, pa) => {
+    const allowed = f.let(allowedOf.call(hart, va, pa));
+    const page = f.let(pageIndex(pa));
     f.if(load('i32', i32(0), G.probeRanges), () => {
       // An atomic operation reads through the entry for stores.
       const watched = f.let(watch.watchedPage.call(va, pa));
       f.if(watched.and(WATCH.read), () => f.set(allowed, 0));
       f.if(watched.and(WATCH.write), () => f.set(allowed, allowed.and(~2)));
     });
-    const entry = f.let(load('i32', hart, H.fastTlb).add(index.mul(FAST_ENTRY_BYTES)));
+    const storable = f.let(load('u8', page, PAGE_FLAGS_BASE).eqz().and(allowed.shrU(1)));
+    const entry = f.let(load('i32', hart, H.fastTlb).add(slot(va, DTLB_ENTRIES).mul(FAST_ENTRY_BYTES)));
     const base = f.let(va.and(PAGE_MASK));
     f.store('i64', entry, 0, allowed.and(1).select(base, -1n));
-    f.store('i64', entry, 8, allowed.and(2).select(base, -1n));
-    f.store('i32', entry, 16, hostPage.call(page).sub(base.wrap()));
+    f.store('i64', entry, 8, storable.select(base, -1n));
+    f.store('i32', entry, FAST.host, hostPage.call(page).sub(base.wrap()));
+    f.store('i32', entry, FAST.allowed, allowed);
+    f.store('i32', entry, FAST.page, page);
   });
 
   const crosses = (va: Expr, size: Value) => va.wrap().and(4095).add(size).gtU(4096);
@@ -418,18 +432,45 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     return misses(1, 0).or(misses(2, 8)).eqz();
   };
 
-  const refill = m.define('refill', ['i32', 'i64', 'i32', 'i32'], 'i32', (f, hart, va, length, need) => {
+  const reach = m.define('reach', ['i32', 'i64', 'i32', 'i32'], 'i32', (f, hart, va, length, need) => {
     f.if(crosses(va, length), () => f.return(0));
     f.if(load('i32', i32(0), G.probeRanges), () => f.return(0));
-    const pa = f.let(va);
-    f.if(isBare(hart, f.let(dataPrivilege.call(hart))).eqz(), () => {
-      const entry = f.let(hart.add(slot(va, DTLB_ENTRIES).mul(TLB_ENTRY_BYTES)));
-      f.if(load('i64', entry, H.dtlb).ne(tag(va)), () => f.return(0));
-      f.set(pa, physical(load('i64', entry, H.dtlb + 8), va));
+    const entry = f.let(load('i32', hart, H.fastTlb).add(slot(va, DTLB_ENTRIES).mul(FAST_ENTRY_BYTES)));
+    const page = f.local('i32');
+    f.block((besideCode) => {
+      // What is left when it is there are stores to a page that has code somewhere.
+      const goOnIfThere = () =>
+        f.if(load('i64', entry).eq(va.and(PAGE_MASK)), () => {
+          f.set(page, load('i32', entry, FAST.page));
+          f.brIf(besideCode, load('u8', page, PAGE_FLAGS_BASE).eq(PAGE_FLAG.decoded));
+        });
+      goOnIfThere();
+      const pa = f.let(va);
+      f.if(isBare(hart, f.let(dataPrivilege.call(hart))).eqz(), () => {
+        const translation = f.let(hart.add(slot(va, DTLB_ENTRIES).mul(TLB_ENTRY_BYTES)));
+        f.if(load('i64', translation, H.dtlb).ne(tag(va)), () => f.return(0));
+        f.set(pa, physical(load('i64', translation, H.dtlb + 8), va));
+      });
+      f.if(isRam(pa).eqz(), () => f.return(0));
+      f.do(fillFast, hart, va, pa);
+      f.if(passes(hart, va, need), () => f.return(va.wrap().add(load('i32', entry, FAST.host))));
+      goOnIfThere();
+      f.return(0);
     });
-    f.if(isRam(pa).eqz(), () => f.return(0));
-    f.do(fillFast, hart, va, pa);
-    f.return(passes(hart, va, need));
+    f.if(load('i32', entry, FAST.allowed).and(need).ne(need), () => f.return(0));
+    // Where no code is they change nothing but data.
+    const records = f.let(load('i32', page.shl(2), DECODED_TABLE_BASE));
+    const [first, last] = recordsFor(f, records, va.wrap().and(4095), length);
+    f.loop((again) => {
+      f.if(load('u8', last), () => f.return(0));
+      f.set(last, last.sub(RECORD_BYTES));
+      f.brIf(again, last.geU(first));
+    });
+    // A store that uses up the page's patience is the interpreter's.
+    const patience = f.let(load('i32', records, PATIENCE_OFFSET).sub(1));
+    f.if(patience.eqz(), () => f.return(0));
+    f.store('i32', records, PATIENCE_OFFSET, patience);
+    f.return(va.wrap().add(load('i32', entry, FAST.host)));
   });
 
   const readHost = (f: Fn, size: Expr, address: Expr) => {
@@ -673,7 +714,7 @@ export function defineMmu(m: ModuleBuilder, host: HostFns, traps: TrapFns, watch
     loadSlow,
     storeSlow,
     atomicSlow,
-    refill,
+    reach,
     physicalOf,
     enterPage,
     decodedOf,

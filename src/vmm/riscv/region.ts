@@ -100,6 +100,8 @@ export type ExitReason = (typeof EXIT_REASONS)[number];
 export interface RegionPlan {
   readonly blocks: readonly Block[];
   readonly records: ReadonlyMap<number, number>;
+  /** There are programs in memory that write beside their code: stores to a page that has code must not leave the region. */
+  readonly besideCode: boolean;
 }
 
 export interface CompilerParts {
@@ -170,6 +172,7 @@ export class RegionBuilder {
   readonly #blocks: readonly Block[];
   readonly #indexes: ReadonlyMap<number, number>;
   readonly #records: ReadonlyMap<number, number>;
+  readonly #besideCode: boolean;
   readonly #structure: Structure;
   readonly #budget: Local;
   readonly #out: Local;
@@ -221,12 +224,13 @@ export class RegionBuilder {
     return this.#known;
   }
 
-  constructor(f: Fn, { blocks, records }: RegionPlan, rt: Runtime, float: FloatFns, counting: boolean) {
+  constructor(f: Fn, { blocks, records, besideCode }: RegionPlan, rt: Runtime, float: FloatFns, counting: boolean) {
     this.f = f;
     this.rt = rt;
     this.#float = float;
     this.#blocks = blocks;
     this.#records = records;
+    this.#besideCode = besideCode;
     this.#counting = counting;
     this.#indexes = new Map(blocks.map((block, i) => [block.start, i]));
     this.#targets = blocks.map(() => ({}));
@@ -350,37 +354,45 @@ export class RegionBuilder {
     const { steady, wandering } = this.#movements[index];
     const among = (registers: number) => ((registers >>> decoded.rs1) & 1) === 1;
     const last = among(steady) ? this.#lastPage(decoded.rs1, span) : null;
-    const wanders = among(wandering);
+    const helped = this.#besideCode || among(wandering);
     f.scope(() => {
       const low = f.let(this.x(decoded.rs1).add(decoded.imm - below));
       const bytes = span.high - span.low;
       const page = f.let(low.add(bytes - 1).and(-PAGE_BYTES));
-      const ask = () => {
+      /** Where the fast TLB has no entry; `found` goes on with the host address. */
+      const miss = (found: Label | null) => {
+        if (!found) {
+          this.leaveAt('memory', offset);
+          return;
+        }
+        const need = (span.loads ? 1 : 0) + (span.stores ? 2 : 0);
+        f.set(host, this.rt.reach.call(this.hart, low, bytes, need));
+        f.ifRarely(host.eqz(), () => this.leaveAt('memory', offset));
+        f.br(found);
+      };
+      const ask = (found: Label | null) => {
         const entry = f.let(this.fastEntry(low));
         // Zero where the page is there for loading, or for storing.
         const differs = (tag: 0 | 8) => page.xor(load('i64', entry, tag));
         const both = span.loads && span.stores;
         const missed = both ? differs(0).or(differs(8)).ne(0) : page.ne(load('i64', entry, span.stores ? 8 : 0));
-        f.ifRarely(missed, () => {
-          if (!wanders) {
-            this.leaveAt('memory', offset);
-            return;
-          }
-          const need = (span.loads ? 1 : 0) + (span.stores ? 2 : 0);
-          f.ifRarely(this.rt.refill.call(this.hart, low, bytes, need).eqz(), () => this.leaveAt('memory', offset));
-        });
+        f.ifRarely(missed, () => miss(found));
         return load('i32', entry, 16);
       };
-      if (!last) {
-        f.set(host, low.wrap().add(ask()));
-        return;
-      }
-      // While the region runs no translation is taken away: entries of the fast TLB may come, and what they have replaced still holds.
-      f.ifRarely(isOn(load('i64', i32(0), last), low, page, bytes).eqz(), () => {
-        f.store('i32', i32(0), last + 8, ask());
-        f.store('i64', i32(0), last, page);
-      });
-      f.set(host, low.wrap().add(load('i32', i32(0), last + 8)));
+      const find = (found: Label | null) => {
+        if (!last) {
+          f.set(host, low.wrap().add(ask(found)));
+          return;
+        }
+        // While the region runs no translation is taken away: entries of the fast TLB may come, and what they have replaced still holds.
+        f.ifRarely(isOn(load('i64', i32(0), last), low, page, bytes).eqz(), () => {
+          f.store('i32', i32(0), last + 8, ask(found));
+          f.store('i64', i32(0), last, page);
+        });
+        f.set(host, low.wrap().add(load('i32', i32(0), last + 8)));
+      };
+      if (helped) f.block(find);
+      else find(null);
     });
     this.#known.add({ ...span, host });
   }

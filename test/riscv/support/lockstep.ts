@@ -80,6 +80,7 @@ export function compareCompiled(reference: Reference, random: Random, coverage: 
   jit.batch = random.pick([1, 1, 2]);
   jit.counting = random.below(2) === 0;
   jit.invalidationsMax = Number.POSITIVE_INFINITY;
+  if (random.below(2) === 0) jit.writesBesideCode();
   const what = `seed ${random.seed}: hot after ${hotAfter}, slices up to ${longest}`;
   const last = registers.length - 1 - ((registers.length - 1) % DIGEST_STRIDE);
   while (machine.position < last) {
