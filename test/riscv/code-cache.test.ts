@@ -1,6 +1,8 @@
 /** A guest that keeps making new code: what is compiled of it is thrown away, and the process does not grow. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ImmediateCompiler } from '../../src/vmm/riscv/compiler.ts';
+import type { RegionPlan } from '../../src/vmm/riscv/region.ts';
 import { assemble } from './support/assembly.ts';
 import { bareMachine } from './support/batch.ts';
 
@@ -53,4 +55,34 @@ test('code that is made and thrown away by the hundred thousand takes no more me
   assert.ok(compiled > 100_000, `${compiled} regions`);
   assert.ok(last < first + 100, `${first} MiB grow to ${last} MiB`);
   assert.ok(last < 600, `${last} MiB, of which the guest has touched 2`);
+});
+
+test('a compiler that is behind is not given ever more to do', () => {
+  const machine = bareMachine(assemble(MAKES_CODE, START).bytes);
+  const { jit } = machine.cpu;
+  jit.hotAfter = 2;
+  jit.batch = 8;
+  jit.invalidationsMax = Number.POSITIVE_INFINITY;
+  const real = new ImmediateCompiler();
+  const waiting: (readonly RegionPlan[])[] = [];
+  let [stuck, most] = [true, 0];
+  jit.compiler = {
+    begin: (plans) => {
+      waiting.push(plans);
+      most = Math.max(most, waiting.flat().length);
+    },
+    take: () => {
+      const plans = stuck ? undefined : waiting.shift();
+      if (!plans) return null;
+      real.begin(plans, false);
+      return real.take();
+    },
+  };
+  machine.run(1_000_000);
+  assert.ok(jit.statistics.postponed > 1000, `${jit.statistics.postponed} requests are postponed`);
+  assert.ok(most >= 1000 && most < 1008, `${most} regions wait at most`);
+  assert.equal(jit.compiled, 0);
+  stuck = false;
+  machine.run(2_000_000);
+  assert.ok(waiting.length === 0 && jit.compiled > 0, `${jit.compiled} regions are compiled once it goes on`);
 });

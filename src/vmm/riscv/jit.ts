@@ -26,10 +26,17 @@ import type { WatchedRegisters } from './watchable.ts';
 const HOT_AFTER = 15_000;
 /** Slices that a request waits for others to join it. */
 const SLICES_WAITED_MAX = 8;
-/** Regions held at a time; no guest seen so far has had three thousand. When they are used up, all are thrown away. */
+/**
+ * Regions held at a time, and memory that they take; no guest seen so far has had three thousand, or 80 MB. When it is used up, all are thrown away, and V8 may
+ * take until the next time to give their memory back.
+ */
 const REGIONS_MAX = 10_000;
-/** What V8 takes for one, about. */
-const REGION_BYTES = 20_000;
+const CODE_BYTES_MAX = 150e6;
+/** Regions that are being compiled at a time: whatever else is asked for meanwhile must become hot again. */
+const BEGUN_MAX = 1000;
+/** What V8 takes for one, about, and for each of its instructions. */
+const REGION_BYTES = 1000;
+const INSTRUCTION_BYTES = 200;
 /** Jumps to a place are counted in 16 bits, which have room for the places of regions as well; the last count means that it was asked for. */
 const COUNT_MAX = 2 ** 15 - 1;
 
@@ -59,6 +66,8 @@ export interface JitStatistics {
   rewritten: number;
   /** at an instruction that regions do not hold, */
   empty: number;
+  /** while the compiler had too much to do already, */
+  postponed: number;
   /** for code that was no longer there when it was ready. */
   outdated: number;
   modules: number;
@@ -91,12 +100,14 @@ export class Jit {
   #exports: Record<string, unknown> = {};
   /** Entry 0 of the table stays empty: 0 stands for "no region". */
   #used = 1;
+  #codeBytes = 0;
   #requests: Request[] = [];
   #slicesWaited = 0;
   /** Makes modules of regions; another one may take its place before the machine runs. */
   compiler: RegionCompiler;
   /** Batches of regions that the compiler has, in order. */
   #begun: (readonly Planned[])[] = [];
+  #regionsBegun = 0;
   /** Batches of which the results are not wanted any more. */
   #outdated = 0;
   /** Regions compiled at a time. */
@@ -112,7 +123,7 @@ export class Jit {
   #frequentAfter = 0;
   compiled = 0;
   readonly statistics: JitStatistics = {
-    ...{ requests: 0, rewritten: 0, empty: 0, outdated: 0, modules: 0, blocks: 0, instructions: 0 },
+    ...{ requests: 0, rewritten: 0, empty: 0, postponed: 0, outdated: 0, modules: 0, blocks: 0, instructions: 0 },
     ...{ forgotten: 0, cleared: 0 },
   };
   /** Makes regions compiled from now on count their exits. */
@@ -144,7 +155,7 @@ export class Jit {
 
   /** Memory that regions take, about. */
   get codeBytes(): number {
-    return this.#used * REGION_BYTES;
+    return this.#codeBytes;
   }
 
   /** How often compiled code handed over, by reason, while `counting` was on. */
@@ -179,14 +190,25 @@ export class Jit {
 
   /** Asks for the region that begins at an offset of a page; it is compiled with the next few. */
   request(request: Request): void {
+    const { offset } = request;
     const { records } = request.pages.get(0)!;
     this.statistics.requests++;
     if (this.#view.getInt32(records + INVALIDATIONS_OFFSET, true) > this.invalidationsMax) {
       this.statistics.rewritten++;
       return;
     }
+    if (this.#regionsBegun >= BEGUN_MAX) {
+      this.#askAgain(records, offset);
+      this.statistics.postponed++;
+      return;
+    }
     this.#requests.push(request);
     if (this.#requests.length >= this.batch) this.compile();
+  }
+
+  /** Lets a place be asked for again. */
+  #askAgain(records: number, offset: number): void {
+    this.#view.setInt16(recordOf(records, offset) + ENTRY_OFFSET, 0, true);
   }
 
   /** Between two slices: what was asked for waits no longer than this. */
@@ -209,6 +231,7 @@ export class Jit {
       });
       this.compiler.begin(plans, this.counting);
       this.#begun.push(planned);
+      this.#regionsBegun += planned.length;
     }
     this.#installReady();
   }
@@ -224,22 +247,22 @@ export class Jit {
       const compiled = this.compiler.take();
       if (!compiled) return;
       const planned = this.#begun.shift()!;
+      this.#regionsBegun -= planned.length;
       if (this.#outdated > 0) this.#outdated--;
       else this.#install(planned, compiled);
     }
   }
 
   #install(planned: readonly Planned[], { module, imports }: CompiledRegions): void {
-    if (this.#used + planned.length > REGIONS_MAX) this.clear();
+    if (this.#used + planned.length > REGIONS_MAX || this.#codeBytes > CODE_BYTES_MAX) this.clear();
     const host: Record<string, unknown> = { memory: this.#memory };
     for (const name of imports) host[name] = this.#exports[name];
     this.statistics.modules++;
     const instance = new WebAssembly.Instance(module, { host });
     planned.forEach(({ offset, blocks, pages }, i) => {
-      const entry = recordOf(pages.get(0)!.records, offset) + ENTRY_OFFSET;
+      const { records } = pages.get(0)!;
       if (!blocks.every((block) => this.#holds(block, pages.get(pageOf(block.start))!))) {
-        // It may be asked for again.
-        this.#view.setInt16(entry, 0, true);
+        this.#askAgain(records, offset);
         this.statistics.outdated++;
         return;
       }
@@ -253,12 +276,15 @@ export class Jit {
         }
       }
       for (const { records } of pages.values()) this.#belongsTo(records, place);
+      const entry = recordOf(records, offset) + ENTRY_OFFSET;
       this.table.set(place, instance.exports[`r${i}`]);
       this.#entries[place] = entry;
       this.#view.setInt16(entry, place, true);
       this.compiled++;
       this.statistics.blocks += blocks.length;
-      for (const { instructions } of blocks) this.statistics.instructions += instructions.length;
+      const instructions = blocks.reduce((sum, block) => sum + block.instructions.length, 0);
+      this.statistics.instructions += instructions;
+      this.#codeBytes += REGION_BYTES + instructions * INSTRUCTION_BYTES;
     });
   }
 
@@ -326,6 +352,7 @@ export class Jit {
     for (const records of [...this.#regions.keys()]) this.drop(records);
     for (let place = 1; place < this.#used; place++) this.table.set(place, null);
     this.#used = 1;
+    this.#codeBytes = 0;
   }
 
   #belongsTo(records: number, place: number): void {
