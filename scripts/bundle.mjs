@@ -1,10 +1,13 @@
 /**
- * Bundles the command line and its threads into few files: Node takes twice as long to find and read two hundred modules as the rest of the start does. The folder
- * lies as deep in the package as the modules do, because they look for the package's other files from where they are.
+ * Bundles the command line and its threads into one script: Node takes twice as long to find and read two hundred modules as the rest of the start does. What begins
+ * each program loads that script (src/cli/load.ts). The folder lies as deep in the package as the modules do, because they look for the package's
+ * other files from where they are.
  */
-import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -19,13 +22,10 @@ const ENTRIES = [
   'src/trace/writer-worker.ts',
 ];
 
-/** Packages in CommonJS find these where they expect them. */
-const COMMON_JS = [
-  "import{createRequire as __createRequire}from'node:module';",
-  "import{fileURLToPath as __pathOf}from'node:url';",
-  'const require=__createRequire(import.meta.url);',
-  "const __folder=__pathOf(new URL('.',import.meta.url));",
-];
+const nameOf = (entry) => basename(entry, '.ts');
+
+/** What a recording runs, of which V8's compiled form is kept. */
+const KEPT = ['main', 'worker', 'writer-worker'];
 
 /**
  * What yargs loads at each start and next to never uses. Widths are those of our own texts, but what tells other ones takes a tenth of a start to load; and the folder
@@ -56,24 +56,36 @@ const leaveOut = {
   },
 };
 
+const common = {
+  outbase: root,
+  bundle: true,
+  plugins: [leaveOut],
+  minifyWhitespace: true,
+  minifySyntax: true,
+  logLevel: 'warning',
+  platform: 'node',
+  format: 'cjs',
+  target: 'es2023',
+  // A script that is loaded by hand has no other way to find modules than `require`.
+  supported: { 'dynamic-import': false },
+  define: { 'import.meta.url': '__url' },
+  banner: { js: "const __url=require('node:url').pathToFileURL(__filename).href;" },
+};
+
 export async function bundleCommandLine(folder) {
   rmSync(folder, { recursive: true, force: true });
+  const programs = ENTRIES.map((path) => `${JSON.stringify(nameOf(path))}: () => import('./${path}'),`);
   await build({
-    entryPoints: ENTRIES.map((path) => join(root, path)),
-    entryNames: '[name]',
-    outdir: folder,
-    bundle: true,
-    plugins: [leaveOut],
-    splitting: true,
-    minifyWhitespace: true,
-    minifySyntax: true,
-    logLevel: 'warning',
-    platform: 'node',
-    format: 'esm',
-    target: 'es2023',
-    define: { __dirname: '__folder' },
-    banner: { js: COMMON_JS.join('') },
+    ...common,
+    stdin: { contents: `export const programs = { ${programs.join('\n')} };`, resolveDir: root },
+    outfile: join(folder, 'chronovisor.js'),
   });
+  await build({ ...common, entryPoints: [join(root, 'src/cli/load.ts')], outfile: join(folder, 'load.js') });
+  writeFileSync(join(folder, 'package.json'), '{ "type": "commonjs" }\n');
+  for (const name of ENTRIES.map(nameOf)) {
+    const begin = name === 'main' ? '#!/usr/bin/env node\n' : '';
+    writeFileSync(join(folder, `${name}.js`), `${begin}require('./load.js').load('${name}');\n`);
+  }
   // Compiled by now, since the command line is as well.
   const [{ buildInterpreter }, { interpreterFile }] = await Promise.all(
     ['vmm/riscv/interpreter.js', 'compiler/machine.js'].map(
@@ -87,4 +99,25 @@ export async function bundleCommandLine(folder) {
   copyFileSync(join(lz4, 'lz4_wasm_nodejs_bg.wasm'), join(folder, 'lz4_wasm_nodejs_bg.wasm'));
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await bundleCommandLine(join(root, 'dist', 'bundle', 'cli'));
+/** Has this Node compile what a recording runs, and keeps that: see src/cli/load.ts. */
+function keepCompiled(folder) {
+  const scratch = mkdtempSync(join(tmpdir(), 'chronovisor-'));
+  const guest = ['--kernel', join(root, 'guests/bench/mix.elf'), '--bios', 'none', '--memory', '64M'];
+  try {
+    execFileSync(process.execPath, [join(folder, 'main.js'), 'record', ...guest, '-o', join(scratch, 'trace')], {
+      env: { ...process.env, CHRONOVISOR_CODE_CACHE: 'make' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+  for (const name of KEPT) {
+    if (!existsSync(join(folder, `${name}-${process.versions.v8}.cache`))) throw new Error(`${name} was not compiled`);
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const folder = join(root, 'dist', 'bundle', 'cli');
+  await bundleCommandLine(folder);
+  keepCompiled(folder);
+}

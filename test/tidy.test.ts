@@ -91,7 +91,7 @@ test('every source file is used', () => {
   const all = ALL.flatMap(sources);
   const used = new Set(all.flatMap((s) => s.imports.filter((i) => i.startsWith('.')).map((i) => target(s, i))));
   const roots =
-    /\.test\.ts$|^src\/cli\/main\.ts$|^test\/run\.ts$|^bench\/main\.ts$|^scripts\/|^vscode-extension\/src\/(extension\.ts$|webviews\/)/;
+    /\.test\.ts$|^src\/cli\/(main|load)\.ts$|^test\/run\.ts$|^bench\/main\.ts$|^scripts\/|^vscode-extension\/src\/(extension\.ts$|webviews\/)/;
   assert.deepEqual(
     all.map((s) => s.path).filter((path) => !roots.test(path) && !used.has(path)),
     [],

@@ -90,7 +90,8 @@ export interface AssembledMachine {
   /** To be closed when the machine has run for the last time. */
   readonly compiler: CompilerThread;
   readonly description: MachineDescription;
-  readonly notes: TraceHeader['notes'];
+  /** What its trace says of the guest, beside the machine; a large kernel is searched for it. */
+  readonly notes: () => TraceHeader['notes'];
   /** Memory that the kernel's file was read into, and that nobody needs any more. */
   readonly scratch: SharedArrayBuffer | null;
 }
@@ -157,11 +158,14 @@ export async function assembleMachine(
   ]);
   const kernel = kernelBytes && decompressed({ name: `--kernel ${args.kernel}`, bytes: kernelBytes });
   bootVirt(machine, description, { bios, kernel, initrd }, source);
-  const release = kernel && linuxRelease(kernel);
-  const notes: TraceHeader['notes'] = [];
-  if (release) notes.push(['kernel', `Linux ${release}`]);
-  if (args.seed !== undefined) notes.push(['seed', args.seed]);
-  if (chaosSeed !== null) notes.push(['chaos seed', String(chaosSeed)]);
+  const notes = () => {
+    const release = kernel && linuxRelease(kernel);
+    const found: TraceHeader['notes'] = [];
+    if (release) found.push(['kernel', `Linux ${release}`]);
+    if (args.seed !== undefined) found.push(['seed', args.seed]);
+    if (chaosSeed !== null) found.push(['chaos seed', String(chaosSeed)]);
+    return found;
+  };
   const buffer = kernelBytes?.buffer;
   return { machine, compiler, description, notes, scratch: buffer instanceof SharedArrayBuffer ? buffer : null };
 }

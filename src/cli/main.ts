@@ -1,13 +1,10 @@
 #!/usr/bin/env node
 /** The command line. One file a command, loaded when it is asked for; this one only names them and turns errors into messages. */
-import module from 'node:module';
 import { Divergence, UserError } from '../base/assert.ts';
 import { enableWasmFeatures } from '../compiler/wasm-features.ts';
 import type { Command } from './command-line.ts';
 import { productVersion } from './version.ts';
 
-// Newer Nodes can keep the compiled code of modules from one run to the next; a command's modules are loaded after this.
-(module as { enableCompileCache?: () => unknown }).enableCompileCache?.();
 enableWasmFeatures();
 
 interface Listed {
@@ -123,16 +120,20 @@ function needWorkingFolder(): void {
   }
 }
 
-try {
-  needWorkingFolder();
-  await run(process.argv.slice(2));
-} catch (error) {
-  if (error instanceof UserError || error instanceof Divergence) {
-    console.error(`chronovisor: ${error.message}`);
-    process.exitCode = 1;
-  } else {
-    console.error(error);
-    console.error('chronovisor: this is a bug of Chronovisor, not of yours');
-    process.exitCode = 2;
+async function main(): Promise<void> {
+  try {
+    needWorkingFolder();
+    await run(process.argv.slice(2));
+  } catch (error) {
+    if (error instanceof UserError || error instanceof Divergence) {
+      console.error(`chronovisor: ${error.message}`);
+      process.exitCode = 1;
+    } else {
+      console.error(error);
+      console.error('chronovisor: this is a bug of Chronovisor, not of yours');
+      process.exitCode = 2;
+    }
   }
 }
+
+void main();

@@ -151,7 +151,7 @@ export async function assembleLiving(args: MachineArguments, output: Output | nu
       productVersion: productVersion(),
       createdMs: Date.now(),
       machine: description,
-      notes,
+      notes: notes(),
     };
     writer = new TraceWriter(output.path, header, {
       force: output.force,

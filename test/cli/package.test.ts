@@ -1,7 +1,7 @@
 /** What is installed is one bundle (scripts/bundle.mjs), not the modules that the other tests run: it must have all that they have. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { interpreterFile } from '../../src/compiler/machine.ts';
@@ -32,6 +32,22 @@ test('the interpreter that lies in the bundle is the one that the sources make',
     const ahead = readFileSync(join(program, '..', interpreterFile(fused)));
     assert.ok(ahead.equals(buildInterpreter(false, fused)), interpreterFile(fused));
   }
+});
+
+test('what a recording runs first lies in the bundle as V8 has compiled it, and is compiled where V8 would have it otherwise', (t) => {
+  const caches = readdirSync(join(program, '..')).filter((file) => file.endsWith('.cache'));
+  assert.deepEqual(caches.map((file) => file.replace(/-\d.*/, '')).sort(), ['main', 'worker', 'writer-worker']);
+  const hook = join(scratch(t), 'hook.cjs');
+  writeFileSync(
+    hook,
+    `process.on('exit', () =>
+      console.log(Object.keys(require.cache).some((file) => file.endsWith('chronovisor.js')) ? 'compiled' : 'taken'));`,
+  );
+  const start = (...flags: string[]) =>
+    execFileSync(process.execPath, [...flags, '--require', hook, program, '--version'], { encoding: 'utf8' });
+  assert.equal(start('--no-opt'), `${manifest.version}\ncompiled\n`, 'V8 has a flag of its own');
+  const isSame = caches.includes(`main-${process.versions.v8}.cache`);
+  assert.equal(start(), `${manifest.version}\n${isSame ? 'taken' : 'compiled'}\n`);
 });
 
 test('the bundle records, hunts, goes back and searches', (t) => {
