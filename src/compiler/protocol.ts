@@ -5,7 +5,7 @@ import { decode } from '../vmm/riscv/decoder.ts';
 import type { RegionPlan } from '../vmm/riscv/region.ts';
 
 /**
- * A plan as words, since copying many small objects to another thread takes longer than planning: whether stores beside code are done, the number of pages, and for each its number and
+ * A plan as words, since copying many small objects to another thread takes longer than planning: whether stores beside code are done, the number of hot blocks and their starts, the number of pages, and for each its number and
  * its records; then for each block its start, the kind of its end, the number of offsets that it goes on to, those offsets, the number of
  * its instructions, and their bits. What bits mean is the same everywhere.
  */
@@ -21,8 +21,8 @@ export type CompileReply =
 
 const END_KINDS = ['branch', 'goto', 'call', 'return', 'indirect', 'stop'] as const satisfies BlockEnd['kind'][];
 
-export function packPlan({ blocks, records, besideCode }: RegionPlan): PackedPlan {
-  const words: number[] = [besideCode ? 1 : 0, records.size];
+export function packPlan({ blocks, records, besideCode, hot }: RegionPlan): PackedPlan {
+  const words: number[] = [besideCode ? 1 : 0, hot.length, ...hot, records.size];
   for (const [page, address] of records) words.push(page, address);
   for (const { start, instructions, end } of blocks) {
     const offsets = offsetsOf(end);
@@ -40,6 +40,7 @@ export function unpackPlan(words: PackedPlan): RegionPlan {
     return words.subarray(at - count, at);
   };
   const besideCode = next() === 1;
+  const hot = [...some(next())];
   const records = new Map<number, number>();
   for (let pages = next(); pages > 0; pages--) records.set(next(), next() >>> 0);
   const blocks: Block[] = [];
@@ -49,7 +50,7 @@ export function unpackPlan(words: PackedPlan): RegionPlan {
     const end = endOf(kind, [...some(next())]);
     blocks.push({ start, instructions: placed(start, some(next())), end });
   }
-  return { blocks, records, besideCode };
+  return { blocks, records, besideCode, hot };
 }
 
 function offsetsOf(end: BlockEnd): readonly number[] {

@@ -25,6 +25,7 @@ export function applyTuning(machine: VirtMachine): void {
   }
   if (wanted === 'now') {
     jit.hotAfter = 0;
+    jit.blockHotAfter = 0;
     return;
   }
   const seed = /^random:(\d+)$/.exec(wanted)?.[1];
@@ -33,5 +34,6 @@ export function applyTuning(machine: VirtMachine): void {
   random ??= new Random(Number(seed));
   jit.hotAfter = random.below(HOT_AFTER_MAX);
   jit.batch = 1 + random.below(8);
+  jit.blockHotAfter = random.below(2);
   machine.sliceSteps = 1 + random.below(SLICE_STEPS_MAX);
 }

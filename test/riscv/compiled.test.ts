@@ -513,6 +513,69 @@ data:
   }
 });
 
+test('loops that begin in the middle, are left there, or call a function, through memory that ends', () => {
+  const registers = agree(
+    `
+    ${OPEN}
+    la    t0, skip
+    csrrw zero, mtvec, t0
+    la    s0, data
+    li    s2, ${PAGE_BYTES - 24}
+    add   s0, s0, s2
+    ${enterSupervisor('again')}
+    ${SKIP}
+    .page
+again:
+    mv    s1, s0
+    andi  a7, a6, 31
+    addi  a5, a7, 3
+    j     middle
+walk:
+    ld    a0, 0(s1)
+    addi  s1, s1, 8
+    addw  a1, a1, a0
+    beq   a0, a7, found             # left in the middle
+middle:
+    sh    a1, 4(s1)                 # on the second page nobody may write
+    addi  a5, a5, -1
+    bnez  a5, walk
+    addi  a2, a2, 1
+found:
+    li    a5, 9
+count:
+    call  half
+    addi  a5, a5, -1
+    bnez  a5, count
+    addi  s3, s0, 40
+    li    a5, 12
+last:
+    lbu   t1, 0(s3)
+    addi  s3, s3, -3
+    add   a4, a4, t1
+    addi  a5, a5, -1
+    bnez  a5, last
+    addi  a6, a6, 1
+    j     again
+half:
+    srli  t2, a1, 1
+    xor   a3, a3, t2
+    ret
+    .page
+data:
+    .dword 1
+    .page
+    .dword 2
+    .dword 5
+    .dword 9
+    .page
+    ${identity({ 3: `.pte ${START + 3 * PAGE_BYTES}, 0x43` })}`,
+    ['memory', 'budget'],
+  );
+  assert.ok(values(registers, 'x12').size > 3 && values(registers, 'x16').size > 8, 'loops end in both ways');
+  for (const name of ['x11', 'x13', 'x14']) assert.ok(values(registers, name).size > 5, `${name} changes`);
+  assert.ok(values(registers, 'traps').size > 5, 'stores trap');
+});
+
 for (const mode of ['machine', 'supervisor']) {
   test(`stores beside the code that runs, and over it, in ${mode} mode`, () => {
     const readOnly = START + 20 * PAGE_BYTES;

@@ -23,7 +23,7 @@ const RECORDS = 0x1000000;
 /**
  * Guest code by name. The region begins at the label `entry`, or else at the start of the first page; code behind a label that begins
  * with `cold` was never executed, and a function whose label begins with `rare` is called too seldom. In cases named `beside-code` there are programs that
- * write beside their code.
+ * write beside their code; in those named `hot` much time is spent.
  */
 const CASES: { readonly [name: string]: string } = {
   arithmetic: 'add a0, a1, a2\naddi a0, a0, -1\nsubw a3, a0, a1\nsltu a4, a0, a3\nlui a5, 0x12345\nauipc a6, 1\necall',
@@ -49,6 +49,9 @@ const CASES: { readonly [name: string]: string } = {
   diamond: 'beqz a0, right\naddi a1, a1, 1\nj meet\nright:\naddi a1, a1, 2\nmeet:\nadd a2, a1, a1\necall',
   loop: 'loop:\nadd a0, a0, a1\naddi a1, a1, -1\nbnez a1, loop\necall',
   'loop-copies-memory': 'loop:\nld a3, 0(a1)\nsd a3, 0(a0)\naddi a1, a1, 8\naddi a0, a0, 8\nbltu a0, a2, loop\necall',
+  'loop-hot': 'loop:\nadd a0, a0, a1\naddi a1, a1, -1\nbnez a1, loop\necall',
+  'loop-reads-array-hot':
+    'mv a4, a1\nj middle\nloop:\nlw a3, 0(a1)\naddi a1, a1, 4\nbeq a3, a4, out\nmiddle:\naddw a0, a0, a3\nsb a0, 0(a2)\naddi a2, a2, 1\nbnez a0, loop\nout:\necall',
   'loop-follows-list': 'loop:\nld a0, 8(a0)\nlw a1, 0(a0)\nadd a2, a2, a1\nbnez a0, loop\necall',
   'loops-nested': 'outer:\nmv a2, a3\ninner:\naddi a2, a2, -1\nbnez a2, inner\naddi a1, a1, -1\nbnez a1, outer\necall',
   'loop-two-exits': 'loop:\nbeqz a0, out\naddi a1, a1, 1\nbltu a1, a2, loop\necall\nout:\naddi a3, a3, 1\necall',
@@ -86,7 +89,7 @@ const CASES: { readonly [name: string]: string } = {
 const BASE = 0x10000;
 
 /** What is generated for a case. */
-function generated(source: string, besideCode: boolean): string {
+function generated(source: string, name: string): string {
   const { bytes, labels, starts } = assemble(source, BASE);
   const image = new DataView(new Uint8Array(bytes.length + PAGE_BYTES).buffer);
   new Uint8Array(image.buffer).set(bytes);
@@ -110,9 +113,11 @@ function generated(source: string, besideCode: boolean): string {
   });
   assert.ok(blocks.length > 0, 'there is something to compile');
   const records = new Map(blocks.map(({ start }) => [pageOf(start), RECORDS * (pageOf(start) + 1)]));
+  const besideCode = name.endsWith('beside-code');
+  const hot = name.endsWith('hot') ? blocks.map(({ start }) => start) : [];
   // Without the host's fused multiply-add, whether it has one or not: the text is the same anywhere.
   const { rt, float, functions } = interpreterFunctions(false);
-  const module = generateRegions([{ blocks, records, besideCode }], {
+  const module = generateRegions([{ blocks, records, besideCode, hot }], {
     rt,
     float,
     exported: functions,
@@ -152,7 +157,7 @@ function endText(end: BlockEnd): string {
 
 for (const [name, source] of Object.entries(CASES)) {
   test(`generated code: ${name}`, () => {
-    assertGolden(join(FOLDER, `${name}.txt`), generated(source, name.endsWith('beside-code')));
+    assertGolden(join(FOLDER, `${name}.txt`), generated(source, name));
   });
 }
 

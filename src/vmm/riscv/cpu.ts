@@ -59,6 +59,9 @@ type Field = keyof typeof H;
 
 const NANOSECONDS_PER_TICK = 100;
 
+/** Steps from one look at where a hart is to the next. */
+const SAMPLE_STEPS = 2 ** 20;
+
 /** Contents of a page of which what was decoded is kept. */
 const EARLIER_MAX = 4;
 
@@ -113,6 +116,8 @@ export class RiscvCpu implements Processor {
   /** Ticks that the guest's writes of mtime have put between it and virtual time. */
   #timeOffset = 0;
   #running = -1;
+  /** The span of steps in which the last look was. */
+  #sampled = 0;
   readonly #probes: HartProbes;
   readonly #exec: Exec;
   /** Imports of the interpreter, kept for its variant. */
@@ -312,8 +317,18 @@ export class RiscvCpu implements Processor {
     this.jit.betweenSlices();
     const position = this.#sliceEnd() - words[LOW.budget];
     if (this.#probes.watching && position > this.#clock.position) this.#probes.afterWatching();
+    this.#sample(hart, Math.floor(position / SAMPLE_STEPS));
     this.#clock.position = position;
     return words[LOW.yields] !== 0;
+  }
+
+  /** Notes where a hart is, once in each span of steps: much is done there, as like as not. */
+  #sample(hart: number, span: number): void {
+    if (span === this.#sampled) return;
+    this.#sampled = span;
+    const page = (Number(this.get(hart, 'fetchPhysical')) - RAM_BASE) / PAGE_BYTES;
+    const records = this.#decoded[page];
+    if (records) this.jit.sampled({ records, page }, Number(this.get(hart, 'pc') & BigInt(PAGE_BYTES - 1)));
   }
 
   #sliceEnd(): number {

@@ -20,6 +20,7 @@ import { type Block, type CodePage, type CodeSource, findBlocks, pageOf } from '
 import { type CompiledRegions, ImmediateCompiler, type RegionCompiler } from './compiler.ts';
 import { HANDLER, writeRecord } from './decoder.ts';
 import { EXIT_REASONS, type ExitReason } from './region.ts';
+import { unroll } from './unroll.ts';
 import type { WatchedRegisters } from './watchable.ts';
 
 /** Jumps to a place before it is compiled: compiling, with V8's part in other threads, takes about as long as interpreting a million instructions. */
@@ -32,6 +33,12 @@ const SLICES_WAITED_MAX = 8;
  */
 const REGIONS_MAX = 10_000;
 const CODE_BYTES_MAX = 150e6;
+/** Looks that must find a page's code running before its regions are made anew, with its hot loops laid out several times; then twice as many, and so on. */
+const PAGE_HOT_AFTER = 32;
+/** Looks that must find a block running before it is hot. */
+const BLOCK_HOT_AFTER = 32;
+/** Places that are remembered. */
+const SAMPLES_MAX = 50_000;
 /** Regions that are being compiled at a time: whatever else is asked for meanwhile must become hot again. */
 const BEGUN_MAX = 1000;
 /** What V8 takes for one, about, and for each of its instructions. */
@@ -90,6 +97,8 @@ interface Planned {
   readonly blocks: readonly Block[];
   /** Those of the pages that the blocks lie on. */
   readonly pages: ReadonlyMap<number, DecodedPage>;
+  /** Starts of blocks that were hot. */
+  readonly hot: ReadonlySet<number>;
 }
 
 export class Jit {
@@ -120,6 +129,11 @@ export class Jit {
   #watched: WatchedRegisters | null = null;
   #unwatchedSteps = 0;
   #besideCode = false;
+  /** How often a look has found a hart at an offset, by RAM page; and anywhere on a page. */
+  readonly #samples = new Map<number, { total: number; readonly at: Map<number, number> }>();
+  #sampledPlaces = 0;
+  /** What each region was planned as, by its place in the table. */
+  readonly #plans: (Planned | null)[] = [null];
   #frequentAfter = 0;
   compiled = 0;
   readonly statistics: JitStatistics = {
@@ -128,6 +142,8 @@ export class Jit {
   };
   /** Makes regions compiled from now on count their exits. */
   counting = false;
+  /** Looks that must find a block running before loops with it are laid out several times. */
+  blockHotAfter = BLOCK_HOT_AFTER;
   /** A page whose code is rewritten more often stays in the interpreter. */
   invalidationsMax = 8;
 
@@ -225,9 +241,9 @@ export class Jit {
     const planned = requests.map((request) => this.#plan(request)).filter(({ blocks }) => blocks.length > 0);
     this.statistics.empty += requests.length - planned.length;
     if (planned.length > 0) {
-      const plans = planned.map(({ blocks, pages }) => {
+      const plans = planned.map(({ blocks, pages, hot }) => {
         const records = new Map([...pages].map(([number, page]) => [number, page.records]));
-        return { blocks, records, besideCode: this.#besideCode };
+        return { blocks, records, besideCode: this.#besideCode, hot: [...hot] };
       });
       this.compiler.begin(plans, this.counting);
       this.#begun.push(planned);
@@ -239,7 +255,8 @@ export class Jit {
   #plan({ offset, pages }: Request): Planned {
     const blocks = findBlocks(this.#source({ offset, pages }));
     const numbers = new Set(blocks.map(({ start }) => pageOf(start)));
-    return { offset, blocks, pages: new Map([...numbers].map((number) => [number, pages.get(number)!])) };
+    const parts = new Map([...numbers].map((number) => [number, pages.get(number)!]));
+    return { offset, blocks, pages: parts, hot: this.#hotBlocks(blocks, parts) };
   }
 
   #installReady(): void {
@@ -259,7 +276,8 @@ export class Jit {
     for (const name of imports) host[name] = this.#exports[name];
     this.statistics.modules++;
     const instance = new WebAssembly.Instance(module, { host });
-    planned.forEach(({ offset, blocks, pages }, i) => {
+    planned.forEach((plan, i) => {
+      const { offset, blocks, pages } = plan;
       const { records } = pages.get(0)!;
       if (!blocks.every((block) => this.#holds(block, pages.get(pageOf(block.start))!))) {
         this.#askAgain(records, offset);
@@ -279,6 +297,7 @@ export class Jit {
       const entry = recordOf(records, offset) + ENTRY_OFFSET;
       this.table.set(place, instance.exports[`r${i}`]);
       this.#entries[place] = entry;
+      this.#plans[place] = plan;
       this.#view.setInt16(entry, place, true);
       this.compiled++;
       this.statistics.blocks += blocks.length;
@@ -337,6 +356,51 @@ export class Jit {
     this.clear();
   }
 
+  /** A look has found a hart at an offset of a page. */
+  sampled({ records, page }: DecodedPage, offset: number): void {
+    if (this.#sampledPlaces > SAMPLES_MAX) this.#forgetSamples();
+    const samples = this.#samples.get(page) ?? { total: 0, at: new Map<number, number>() };
+    this.#samples.set(page, samples);
+    const before = samples.at.get(offset) ?? 0;
+    if (before === 0) this.#sampledPlaces++;
+    samples.at.set(offset, before + 1);
+    samples.total++;
+    const turns = samples.total / PAGE_HOT_AFTER;
+    if (Number.isInteger(Math.log2(turns))) this.#makeAnew(records);
+  }
+
+  #forgetSamples(): void {
+    this.#samples.clear();
+    this.#sampledPlaces = 0;
+  }
+
+  /** Regions with loops on a page that are hot by now are compiled once more. They run on until the new ones are there. */
+  #makeAnew(records: number): void {
+    for (const place of this.#regions.get(records) ?? []) {
+      const planned = this.#plans[place];
+      const isInstalled = this.#view.getInt16(this.#entries[place], true) === place;
+      if (!planned || !isInstalled || this.#requests.length >= BEGUN_MAX) continue;
+      const { offset, blocks, pages, hot } = planned;
+      const hotNow = this.#hotBlocks(blocks, pages);
+      if (unroll(blocks, hotNow).choices.size > unroll(blocks, hot).choices.size)
+        this.#requests.push({ offset, pages });
+    }
+  }
+
+  /** Starts of the blocks in which much time is spent. */
+  #hotBlocks(blocks: readonly Block[], pages: ReadonlyMap<number, DecodedPage>): Set<number> {
+    return new Set(blocks.filter((block) => this.#isHot(block, pages)).map(({ start }) => start));
+  }
+
+  #isHot({ start, instructions }: Block, pages: ReadonlyMap<number, DecodedPage>): boolean {
+    if (this.blockHotAfter === 0) return true;
+    const samples = this.#samples.get(pages.get(pageOf(start))!.page);
+    if (!samples) return false;
+    let count = 0;
+    for (const { offset } of instructions) count += samples.at.get(offset & (PAGE_BYTES - 1)) ?? 0;
+    return count >= this.blockHotAfter;
+  }
+
   /** Stores have come beside code for so long that they will go on: regions can do them from now on. */
   writesBesideCode(): void {
     if (this.#besideCode) return;
@@ -353,6 +417,7 @@ export class Jit {
     for (let place = 1; place < this.#used; place++) this.table.set(place, null);
     this.#used = 1;
     this.#codeBytes = 0;
+    this.#plans.length = 1;
   }
 
   #belongsTo(records: number, place: number): void {

@@ -202,6 +202,37 @@ export class Known {
     return { span: { root, low, high, loads, stores }, below: start - low };
   }
 
+  /**
+   * What some instructions access around registers of a mask, such as they are before the first of them, where one look-up each is enough: offsets are from the
+   * register. They may not come as far.
+   */
+  ahead(instructions: readonly Placed[], registers: number): { register: number; span: Span }[] {
+    const bases = new Map<number, number>();
+    for (const { decoded } of instructions) {
+      const { rs1 } = decoded;
+      if (accessOf(decoded) && rs1 !== 0 && ((registers >>> rs1) & 1) === 1) bases.set(this.#valueOf(rs1).root, rs1);
+    }
+    const found = new Map<number, Span>();
+    const ahead = this.fork();
+    for (const { decoded } of instructions) {
+      const access = accessOf(decoded);
+      const value = access && ahead.#valueOf(decoded.rs1);
+      if (access && value && bases.has(value.root)) {
+        const { root } = value;
+        const at = value.offset + decoded.imm;
+        const { low, high, loads, stores } = found.get(root) ?? { low: at, high: at, loads: false, stores: false };
+        found.set(root, {
+          ...{ root, low: Math.min(low, at), high: Math.max(high, at + access.size) },
+          ...{ loads: loads || !access.store, stores: stores || access.store },
+        });
+      }
+      ahead.pass(decoded);
+    }
+    return [...found.values()]
+      .filter(({ low, high }) => high - low <= SPAN_MAX)
+      .map((span) => ({ register: bases.get(span.root)!, span }));
+  }
+
   add(lookedUp: LookedUp): void {
     this.#lookedUp.push(lookedUp);
   }

@@ -28,7 +28,7 @@ import {
   LAST_PAGES_MAX,
   PAGE_BYTES,
 } from '../layout.ts';
-import { type Block, isJump, type Placed, pageOf, successorsOf } from './blocks.ts';
+import { type Block, isJump, type Placed, pageOf } from './blocks.ts';
 import type { Decoded } from './decoder.ts';
 import { DTLB_ENTRIES, FAST_ENTRY_BYTES, H, MSTATUS } from './hart.ts';
 import { accessOf, Known, NARROW_AT_ENTRY, narrowAfter, type Span } from './known.ts';
@@ -36,6 +36,7 @@ import { fastFetchEntry, fastFetchKey } from './mmu.ts';
 import { type Movements, movementsIn } from './movements.ts';
 import { RegionSemantics } from './region-semantics.ts';
 import type { Runtime } from './runtime.ts';
+import { type Choice, type Graph, unroll } from './unroll.ts';
 
 /** Steps between two looks at the budget: so many are left to the interpreter when it runs short. */
 const UNCHECKED_MAX = 64;
@@ -102,6 +103,8 @@ export interface RegionPlan {
   readonly records: ReadonlyMap<number, number>;
   /** There are programs in memory that write beside their code: stores to a page that has code must not leave the region. */
   readonly besideCode: boolean;
+  /** Starts of blocks in which much time is spent. */
+  readonly hot: readonly number[];
 }
 
 export interface CompilerParts {
@@ -170,7 +173,7 @@ export class RegionBuilder {
   readonly page: Local;
   readonly fastTlb: Local;
   readonly #blocks: readonly Block[];
-  readonly #indexes: ReadonlyMap<number, number>;
+  readonly #graph: Graph;
   readonly #records: ReadonlyMap<number, number>;
   readonly #besideCode: boolean;
   readonly #structure: Structure;
@@ -188,7 +191,8 @@ export class RegionBuilder {
   /** Pages that steady registers have pointed to last, by register and kind of access. */
   readonly #lastPages = new Map<string, number>();
   #exit!: Label;
-  /** The block that is being emitted, and what is known where it stands. */
+  /** Number of the block that is being emitted, the block, and what is known where it stands. */
+  #index!: number;
   #block!: Block;
   #known!: Known;
 
@@ -224,22 +228,26 @@ export class RegionBuilder {
     return this.#known;
   }
 
-  constructor(f: Fn, { blocks, records, besideCode }: RegionPlan, rt: Runtime, float: FloatFns, counting: boolean) {
+  constructor(
+    f: Fn,
+    { blocks, records, besideCode, hot }: RegionPlan,
+    rt: Runtime,
+    float: FloatFns,
+    counting: boolean,
+  ) {
     this.f = f;
     this.rt = rt;
     this.#float = float;
-    this.#blocks = blocks;
+    this.#graph = unroll(blocks, new Set(hot));
+    this.#blocks = this.#graph.blocks;
     this.#records = records;
     this.#besideCode = besideCode;
     this.#counting = counting;
-    this.#indexes = new Map(blocks.map((block, i) => [block.start, i]));
-    this.#targets = blocks.map(() => ({}));
-    const indexOf = (offset: number) => this.#indexes.get(offset);
-    const successors = blocks.map((block) => successorsOf(block).flatMap((offset) => indexOf(offset) ?? []));
-    this.#structure = new Structure(successors);
-    this.#unchecked = budgetChecks(blocks, this.#structure);
-    this.#narrow = narrowRegisters(blocks, this.#structure);
-    this.#movements = movementsIn(blocks, this.#structure);
+    this.#targets = this.#blocks.map(() => ({}));
+    this.#structure = new Structure(this.#graph.successors);
+    this.#unchecked = budgetChecks(this.#graph, this.#structure);
+    this.#narrow = narrowRegisters(this.#blocks, this.#structure);
+    this.#movements = movementsIn(this.#blocks, this.#structure);
     [this.hart, this.#budget, this.page] = f.params;
     this.fastTlb = f.local('i32');
     this.#out = f.local('i64');
@@ -309,8 +317,12 @@ export class RegionBuilder {
   #emit(index: number, known: Known): void {
     const { f } = this;
     const block = this.#blocks[index];
-    this.#block = block;
-    this.#known = known;
+    this.#stand(index, known);
+    const choice = this.#graph.choices.get(index);
+    if (choice) {
+      this.#choose(choice, known);
+      return;
+    }
     const unchecked = this.#unchecked[index];
     if (unchecked > 0) {
       this.#charge();
@@ -332,6 +344,30 @@ export class RegionBuilder {
     else assert(false, `a block ends in ${end.kind} without a jump`);
   }
 
+  #stand(index: number, known: Known): void {
+    this.#index = index;
+    this.#block = this.#blocks[index];
+    this.#known = known;
+  }
+
+  /** Goes on with copies of a loop, or, where they might have to stop half way, with one iteration alone. */
+  #choose({ first, instructions, plain }: Choice, known: Known): void {
+    const { f } = this;
+    const index = this.#index;
+    f.block((alone) => {
+      f.ifRarely(this.#budget.ltU(instructions.length), () => f.br(alone));
+      for (const { register, span } of known.ahead(instructions, this.#movements[index].steady)) {
+        const host = f.local('i32');
+        this.#find(host, register, span.low, span, null, () => f.br(alone));
+        known.add({ ...span, host });
+      }
+      this.#place(first, known);
+    });
+    this.#stand(index, this.#knownAt(index));
+    f.ifRarely(this.#budget.ltU(this.#unchecked[index]), () => this.leaveAt('budget', this.#block.start));
+    this.#place(plain, this.#known);
+  }
+
   #pass(decoded: Decoded): void {
     this.#known.steps++;
     this.#known.pass(decoded);
@@ -350,51 +386,55 @@ export class RegionBuilder {
     const [{ offset, decoded }] = instructions;
     const { span, below } = this.#known.plan(instructions);
     const host = f.local('i32');
-    const index = this.#indexes.get(this.#block.start)!;
-    const { steady, wandering } = this.#movements[index];
-    const among = (registers: number) => ((registers >>> decoded.rs1) & 1) === 1;
-    const last = among(steady) ? this.#lastPage(decoded.rs1, span) : null;
-    const helped = this.#besideCode || among(wandering);
+    const miss = () => this.leaveAt('memory', offset);
+    const helped = this.#besideCode || has(this.#movements[this.#index].wandering, decoded.rs1);
+    const find = (found: Label | null) => this.#find(host, decoded.rs1, decoded.imm - below, span, found, miss);
+    if (helped) f.block(find);
+    else find(null);
+    this.#known.add({ ...span, host });
+  }
+
+  /**
+   * Sets the host address of a span that begins at an offset from a register. Where the fast TLB has no entry for it, there is `miss`, which goes elsewhere; or
+   * first, if `found` is where to go on with an address, the look that takes longer.
+   */
+  #find(host: Local, register: number, at: number, span: Span, found: Label | null, miss: () => void): void {
+    const { f } = this;
+    const last = has(this.#movements[this.#index].steady, register) ? this.#lastPage(register, span) : null;
     f.scope(() => {
-      const low = f.let(this.x(decoded.rs1).add(decoded.imm - below));
+      const low = f.let(this.x(register).add(at));
       const bytes = span.high - span.low;
       const page = f.let(low.add(bytes - 1).and(-PAGE_BYTES));
-      /** Where the fast TLB has no entry; `found` goes on with the host address. */
-      const miss = (found: Label | null) => {
+      const look = () => {
         if (!found) {
-          this.leaveAt('memory', offset);
+          miss();
           return;
         }
         const need = (span.loads ? 1 : 0) + (span.stores ? 2 : 0);
         f.set(host, this.rt.reach.call(this.hart, low, bytes, need));
-        f.ifRarely(host.eqz(), () => this.leaveAt('memory', offset));
+        f.ifRarely(host.eqz(), miss);
         f.br(found);
       };
-      const ask = (found: Label | null) => {
+      const ask = () => {
         const entry = f.let(this.fastEntry(low));
         // Zero where the page is there for loading, or for storing.
         const differs = (tag: 0 | 8) => page.xor(load('i64', entry, tag));
         const both = span.loads && span.stores;
         const missed = both ? differs(0).or(differs(8)).ne(0) : page.ne(load('i64', entry, span.stores ? 8 : 0));
-        f.ifRarely(missed, () => miss(found));
+        f.ifRarely(missed, look);
         return load('i32', entry, 16);
       };
-      const find = (found: Label | null) => {
-        if (!last) {
-          f.set(host, low.wrap().add(ask(found)));
-          return;
-        }
-        // While the region runs no translation is taken away: entries of the fast TLB may come, and what they have replaced still holds.
-        f.ifRarely(isOn(load('i64', i32(0), last), low, page, bytes).eqz(), () => {
-          f.store('i32', i32(0), last + 8, ask(found));
-          f.store('i64', i32(0), last, page);
-        });
-        f.set(host, low.wrap().add(load('i32', i32(0), last + 8)));
-      };
-      if (helped) f.block(find);
-      else find(null);
+      if (last === null) {
+        f.set(host, low.wrap().add(ask()));
+        return;
+      }
+      // While the region runs no translation is taken away: entries of the fast TLB may come, and what they have replaced still holds.
+      f.ifRarely(isOn(load('i64', i32(0), last), low, page, bytes).eqz(), () => {
+        f.store('i32', i32(0), last + 8, ask());
+        f.store('i64', i32(0), last, page);
+      });
+      f.set(host, low.wrap().add(load('i32', i32(0), last + 8)));
     });
-    this.#known.add({ ...span, host });
   }
 
   /** Address of what is known of a register's last page; null where there is no room for more. */
@@ -442,17 +482,17 @@ export class RegionBuilder {
 
   /** Goes on at an offset on one of several ways: the others know and count only what is true on theirs. */
   #goAside(offset: number): void {
-    const [block, known] = [this.#block, this.#known];
-    if (this.#indexes.has(offset)) this.#known = known.fork();
+    const [index, known] = [this.#index, this.#known];
+    if (this.#graph.next(index, offset) !== undefined) this.#known = known.fork();
     this.goTo(offset);
-    [this.#block, this.#known] = [block, known];
+    this.#stand(index, known);
   }
 
   /** Goes on at an offset, in the region if it has the block. */
   goTo(offset: number): void {
     const { f } = this;
-    const from = this.#indexes.get(this.#block.start)!;
-    const index = this.#indexes.get(offset);
+    const from = this.#index;
+    const index = this.#graph.next(from, offset);
     if (index === undefined || !this.#structure.follows(from, index)) {
       this.leaveAt('cold', offset);
       return;
@@ -567,6 +607,7 @@ export class RegionBuilder {
   }
 }
 
+const has = (mask: number, n: number) => ((mask >>> n) & 1) === 1;
 const xOffset = (n: number) => H.x + 8 * n;
 const floatOffset = (n: number) => H.f + 8 * n;
 /** Type of the local that holds a register. */
@@ -588,14 +629,15 @@ function registersOf({ instruction: { uses }, rd, rs1, rs2, rs3 }: Decoded): { r
  * For each block the most steps that may be taken from its start before the budget is looked at again; 0 where it is not looked
  * at. That happens wherever jumps meet, and on long ways in between.
  */
-function budgetChecks(blocks: readonly Block[], structure: Structure): Int32Array {
+function budgetChecks({ blocks, isCopy }: Graph, structure: Structure): Int32Array {
   const longest = new Int32Array(blocks.length);
   const checked = new Uint8Array(blocks.length);
   for (const index of [...structure.order].reverse()) {
     const { length } = blocks[index].instructions;
     longest[index] = length;
     for (const next of structure.successors[index]) {
-      if (structure.isBack(index, next) || structure.isMerge(next)) continue;
+      // For copies there are steps enough, or they are not come to.
+      if (structure.isBack(index, next) || structure.isMerge(next) || isCopy(next)) continue;
       if (length + longest[next] > UNCHECKED_MAX) checked[next] = 1;
       if (!checked[next]) longest[index] = Math.max(longest[index], length + longest[next]);
     }

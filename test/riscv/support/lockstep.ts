@@ -81,6 +81,7 @@ export function compareCompiled(reference: Reference, random: Random, coverage: 
   jit.counting = random.below(2) === 0;
   jit.invalidationsMax = Number.POSITIVE_INFINITY;
   if (random.below(2) === 0) jit.writesBesideCode();
+  if (random.below(2) === 0) jit.blockHotAfter = 0;
   const what = `seed ${random.seed}: hot after ${hotAfter}, slices up to ${longest}`;
   const last = registers.length - 1 - ((registers.length - 1) % DIGEST_STRIDE);
   while (machine.position < last) {
