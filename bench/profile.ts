@@ -237,7 +237,7 @@ export function profileText(result: ProfileResult): string {
     `  ${regions} regions in ${s.modules} modules, ${(s.blocks / regions).toFixed(1)} blocks and ${(s.instructions / regions).toFixed(1)} instructions each`,
     `  ${s.requests} requests; nothing compiled for ${s.empty} (first instruction left to the interpreter), ` +
       `${s.rewritten} (page rewritten too often), ${s.postponed} (too much to compile already), ${s.outdated} (code changed meanwhile)`,
-    `  ${s.forgotten} regions thrown away because code was written; all of them ${s.cleared} times for want of room`,
+    `  ${s.forgotten} regions thrown away because code was written; all of them ${s.cleared} times, for want of room or to be made otherwise`,
     '  where code is left most often:',
     ...places.map(
       ({ reason, pc, share }) => `    ${pc.padStart(16)}  ${reason.padEnd(10)} ${percent(share, 1).padStart(7)}`,

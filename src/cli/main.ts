@@ -120,6 +120,13 @@ function needWorkingFolder(): void {
   }
 }
 
+let isDone = false;
+process.on('beforeExit', () => {
+  if (isDone) return;
+  console.error('chronovisor: there is nothing left to wait for; this is a bug of Chronovisor, not of yours');
+  process.exit(2);
+});
+
 async function main(): Promise<void> {
   try {
     needWorkingFolder();
@@ -134,6 +141,7 @@ async function main(): Promise<void> {
       process.exitCode = 2;
     }
   }
+  isDone = true;
 }
 
 void main();

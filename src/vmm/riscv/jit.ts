@@ -28,7 +28,7 @@ const HOT_AFTER = 15_000;
 /** Slices that a request waits for others to join it. */
 const SLICES_WAITED_MAX = 8;
 /**
- * Regions held at a time, and memory that they take; no guest seen so far has had three thousand, or 80 MB. When it is used up, all are thrown away, and V8 may
+ * Regions held at a time, and memory that they take; no guest seen so far has had three thousand. When it is used up, all are thrown away, and V8 may
  * take until the next time to give their memory back.
  */
 const REGIONS_MAX = 10_000;
@@ -80,7 +80,7 @@ export interface JitStatistics {
   modules: number;
   blocks: number;
   instructions: number;
-  /** Regions thrown away because their code was written, and how often all were because there was no room left. */
+  /** Regions thrown away because their code was written, and how often all were: for want of room, or to be made otherwise. */
   forgotten: number;
   cleared: number;
 }
@@ -366,7 +366,7 @@ export class Jit {
     samples.at.set(offset, before + 1);
     samples.total++;
     const turns = samples.total / PAGE_HOT_AFTER;
-    if (Number.isInteger(Math.log2(turns))) this.#makeAnew(records);
+    if (turns >= 1 && Number.isInteger(Math.log2(turns))) this.#makeAnew(records);
   }
 
   #forgetSamples(): void {
