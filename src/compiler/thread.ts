@@ -16,12 +16,12 @@ export class CompilerThread implements RegionCompiler {
     this.#port.postMessage({ plans: plans.map(packPlan), counting } satisfies CompileRequest);
   }
 
-  /** Starts the thread, which needs some tenths of a second until it can compile, before there is anything for it to do. */
+  /** Starts the thread, which needs a tenth of a second or more until it can compile. */
   start(): void {
     void this.#port;
   }
 
-  /** Starts with the first code that is worth compiling, if not before, and does not keep the process alive. */
+  /** The thread does not keep the process alive. */
   get #port(): MessagePort {
     if (!this.#started) {
       const { port1, port2 } = new MessageChannel();

@@ -9,6 +9,8 @@ export interface CompiledRegions {
 }
 
 export interface RegionCompiler {
+  /** Says that there will be something to compile soon. */
+  start(): void;
   /** Begins to compile regions into one module; with `counting` they count their exits. */
   begin(plans: readonly RegionPlan[], counting: boolean): void;
   /** The module of the first `begin` that has not been taken yet; null while it is not ready. */
@@ -21,6 +23,10 @@ let interpreter: Interpreter | undefined;
 /** Compiles here and now. */
 export class ImmediateCompiler implements RegionCompiler {
   readonly #ready: CompiledRegions[] = [];
+
+  start(): void {
+    interpreter ??= interpreterFunctions();
+  }
 
   begin(plans: readonly RegionPlan[], counting: boolean): void {
     interpreter ??= interpreterFunctions();

@@ -68,7 +68,7 @@ const EARLIER_MAX = 4;
 /** Stores beside its code after which a page is first taken for data. */
 const PATIENCE_FIRST = 128;
 /** A page that has this much is code and data. */
-const PATIENCE_WITH_BOTH = PATIENCE_FIRST * 8 ** 3;
+const PATIENCE_WITH_BOTH = PATIENCE_FIRST * 8 ** 4;
 
 /** Indexes of fields in a hart's words. Bit 63 of menvcfg, STCE, is the sign of its high word. */
 const LOW = {
@@ -433,7 +433,7 @@ export class RiscvCpu implements Processor {
     const isRunning = this.#executesFrom(page);
     if (isRunning) this.#view.setInt32(this.#decoded[page] + PATIENCE_OFFSET, patience, true);
     else this.#forgetCode(page);
-    if (isRunning || patience >= PATIENCE_WITH_BOTH) this.jit.writesBesideCode();
+    if (patience >= PATIENCE_WITH_BOTH) this.jit.writesBesideCode();
   }
 
   /** The running hart has the page's records in hand. */

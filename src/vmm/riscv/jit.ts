@@ -33,10 +33,11 @@ const SLICES_WAITED_MAX = 8;
  */
 const REGIONS_MAX = 10_000;
 const CODE_BYTES_MAX = 150e6;
-/** Looks that must find a page's code running before its regions are made anew, with its hot loops laid out several times; then twice as many, and so on. */
-const PAGE_HOT_AFTER = 32;
-/** Looks that must find a block running before it is hot. */
-const BLOCK_HOT_AFTER = 32;
+/**
+ * Looks that must find a block running before it is hot. When so many have found a page's code running, its regions are made anew, with its hot loops
+ * laid out several times; then after twice as many, and so on.
+ */
+const HOT_AFTER_LOOKS = 8;
 /** Places that are remembered. */
 const SAMPLES_MAX = 50_000;
 /** Regions that are being compiled at a time: whatever else is asked for meanwhile must become hot again. */
@@ -94,9 +95,12 @@ export interface Exit {
 /** A region that is being compiled. */
 interface Planned {
   readonly offset: number;
+  /** Address of the number by which the interpreter finds it. */
+  readonly entry: number;
   readonly blocks: readonly Block[];
   /** Those of the pages that the blocks lie on. */
   readonly pages: ReadonlyMap<number, DecodedPage>;
+  readonly besideCode: boolean;
   /** Starts of blocks that were hot. */
   readonly hot: ReadonlySet<number>;
 }
@@ -132,6 +136,8 @@ export class Jit {
   /** How often a look has found a hart at an offset, by RAM page; and anywhere on a page. */
   readonly #samples = new Map<number, { total: number; readonly at: Map<number, number> }>();
   #sampledPlaces = 0;
+  /** Where regions are entered that are being made anew. */
+  readonly #anew = new Set<number>();
   /** What each region was planned as, by its place in the table. */
   readonly #plans: (Planned | null)[] = [null];
   #frequentAfter = 0;
@@ -143,7 +149,7 @@ export class Jit {
   /** Makes regions compiled from now on count their exits. */
   counting = false;
   /** Looks that must find a block running before loops with it are laid out several times. */
-  blockHotAfter = BLOCK_HOT_AFTER;
+  blockHotAfter = HOT_AFTER_LOOKS;
   /** A page whose code is rewritten more often stays in the interpreter. */
   invalidationsMax = 8;
 
@@ -206,7 +212,6 @@ export class Jit {
 
   /** Asks for the region that begins at an offset of a page; it is compiled with the next few. */
   request(request: Request): void {
-    const { offset } = request;
     const { records } = request.pages.get(0)!;
     this.statistics.requests++;
     if (this.#view.getInt32(records + INVALIDATIONS_OFFSET, true) > this.invalidationsMax) {
@@ -214,17 +219,18 @@ export class Jit {
       return;
     }
     if (this.#regionsBegun >= BEGUN_MAX) {
-      this.#askAgain(records, offset);
+      this.#askAgain(entryOf(request));
       this.statistics.postponed++;
       return;
     }
     this.#requests.push(request);
+    this.compiler.start();
     if (this.#requests.length >= this.batch) this.compile();
   }
 
   /** Lets a place be asked for again. */
-  #askAgain(records: number, offset: number): void {
-    this.#view.setInt16(recordOf(records, offset) + ENTRY_OFFSET, 0, true);
+  #askAgain(entry: number): void {
+    this.#view.setInt16(entry, 0, true);
   }
 
   /** Between two slices: what was asked for waits no longer than this. */
@@ -238,25 +244,30 @@ export class Jit {
     const requests = this.#requests;
     this.#requests = [];
     this.#slicesWaited = 0;
-    const planned = requests.map((request) => this.#plan(request)).filter(({ blocks }) => blocks.length > 0);
-    this.statistics.empty += requests.length - planned.length;
-    if (planned.length > 0) {
-      const plans = planned.map(({ blocks, pages, hot }) => {
-        const records = new Map([...pages].map(([number, page]) => [number, page.records]));
-        return { blocks, records, besideCode: this.#besideCode, hot: [...hot] };
-      });
-      this.compiler.begin(plans, this.counting);
-      this.#begun.push(planned);
-      this.#regionsBegun += planned.length;
-    }
+    const all = requests.map((request) => this.#plan(request));
+    const planned = all.filter(({ blocks }) => blocks.length > 0);
+    this.statistics.empty += all.length - planned.length;
+    for (const { entry, blocks } of all) if (blocks.length === 0) this.#anew.delete(entry);
+    for (let at = 0; at < planned.length; at += this.batch) this.#begin(planned.slice(at, at + this.batch));
     this.#installReady();
+  }
+
+  #begin(planned: readonly Planned[]): void {
+    const plans = planned.map(({ blocks, pages, besideCode, hot }) => {
+      const records = new Map([...pages].map(([number, page]) => [number, page.records]));
+      return { blocks, records, besideCode, hot: [...hot] };
+    });
+    this.compiler.begin(plans, this.counting);
+    this.#begun.push(planned);
+    this.#regionsBegun += planned.length;
   }
 
   #plan({ offset, pages }: Request): Planned {
     const blocks = findBlocks(this.#source({ offset, pages }));
     const numbers = new Set(blocks.map(({ start }) => pageOf(start)));
     const parts = new Map([...numbers].map((number) => [number, pages.get(number)!]));
-    return { offset, blocks, pages: parts, hot: this.#hotBlocks(blocks, parts) };
+    const hot = this.#hotBlocks(blocks, parts);
+    return { offset, entry: entryOf({ offset, pages }), blocks, pages: parts, besideCode: this.#besideCode, hot };
   }
 
   #installReady(): void {
@@ -265,8 +276,13 @@ export class Jit {
       if (!compiled) return;
       const planned = this.#begun.shift()!;
       this.#regionsBegun -= planned.length;
-      if (this.#outdated > 0) this.#outdated--;
-      else this.#install(planned, compiled);
+      for (const { entry } of planned) this.#anew.delete(entry);
+      if (this.#outdated === 0) {
+        this.#install(planned, compiled);
+        continue;
+      }
+      this.#outdated--;
+      for (const { entry } of planned) this.#askAgain(entry);
     }
   }
 
@@ -277,10 +293,9 @@ export class Jit {
     this.statistics.modules++;
     const instance = new WebAssembly.Instance(module, { host });
     planned.forEach((plan, i) => {
-      const { offset, blocks, pages } = plan;
-      const { records } = pages.get(0)!;
+      const { entry, blocks, pages } = plan;
       if (!blocks.every((block) => this.#holds(block, pages.get(pageOf(block.start))!))) {
-        this.#askAgain(records, offset);
+        this.#askAgain(entry);
         this.statistics.outdated++;
         return;
       }
@@ -294,7 +309,6 @@ export class Jit {
         }
       }
       for (const { records } of pages.values()) this.#belongsTo(records, place);
-      const entry = recordOf(records, offset) + ENTRY_OFFSET;
       this.table.set(place, instance.exports[`r${i}`]);
       this.#entries[place] = entry;
       this.#plans[place] = plan;
@@ -304,6 +318,7 @@ export class Jit {
       const instructions = blocks.reduce((sum, block) => sum + block.instructions.length, 0);
       this.statistics.instructions += instructions;
       this.#codeBytes += REGION_BYTES + instructions * INSTRUCTION_BYTES;
+      if (plan.besideCode !== this.#besideCode) this.#makeAnew(place);
     });
   }
 
@@ -365,8 +380,8 @@ export class Jit {
     if (before === 0) this.#sampledPlaces++;
     samples.at.set(offset, before + 1);
     samples.total++;
-    const turns = samples.total / PAGE_HOT_AFTER;
-    if (turns >= 1 && Number.isInteger(Math.log2(turns))) this.#makeAnew(records);
+    const turns = samples.total / HOT_AFTER_LOOKS;
+    if (turns >= 1 && Number.isInteger(Math.log2(turns))) this.#unrollMore(records);
   }
 
   #forgetSamples(): void {
@@ -374,17 +389,25 @@ export class Jit {
     this.#sampledPlaces = 0;
   }
 
-  /** Regions with loops on a page that are hot by now are compiled once more. They run on until the new ones are there. */
-  #makeAnew(records: number): void {
+  /** Makes regions on a page anew that have loops which are hot by now. */
+  #unrollMore(records: number): void {
     for (const place of this.#regions.get(records) ?? []) {
       const planned = this.#plans[place];
-      const isInstalled = this.#view.getInt16(this.#entries[place], true) === place;
-      if (!planned || !isInstalled || this.#requests.length >= BEGUN_MAX) continue;
-      const { offset, blocks, pages, hot } = planned;
+      if (!planned) continue;
+      const { blocks, pages, hot } = planned;
       const hotNow = this.#hotBlocks(blocks, pages);
-      if (unroll(blocks, hotNow).choices.size > unroll(blocks, hot).choices.size)
-        this.#requests.push({ offset, pages });
+      if (unroll(blocks, hotNow).choices.size > unroll(blocks, hot).choices.size) this.#makeAnew(place);
     }
+  }
+
+  /** Compiles a region once more, if it is still in use; it runs on until the new one is there. */
+  #makeAnew(place: number): void {
+    const planned = this.#plans[place];
+    const entry = this.#entries[place];
+    const isInstalled = this.#view.getInt16(entry, true) === place;
+    if (!planned || !isInstalled || this.#anew.has(entry) || this.#requests.length >= BEGUN_MAX) return;
+    this.#anew.add(entry);
+    this.#requests.push({ offset: planned.offset, pages: planned.pages });
   }
 
   /** Starts of the blocks in which much time is spent. */
@@ -401,17 +424,20 @@ export class Jit {
     return count >= this.blockHotAfter;
   }
 
-  /** Stores have come beside code for so long that they will go on: regions can do them from now on. */
+  /** Stores have come beside code for so long that they will go on: regions can do them from now on. Those that cannot run on until others take their places. */
   writesBesideCode(): void {
     if (this.#besideCode) return;
     this.#besideCode = true;
-    this.clear();
+    if (this.#used > BEGUN_MAX) this.clear();
+    else for (let place = 1; place < this.#used; place++) this.#makeAnew(place);
   }
 
   /** Throws all regions away, and what was asked for. */
   clear(): void {
     this.statistics.cleared++;
+    for (const request of this.#requests) this.#askAgain(entryOf(request));
     this.#requests = [];
+    this.#anew.clear();
     this.#outdated = this.#begun.length;
     for (const records of [...this.#regions.keys()]) this.drop(records);
     for (let place = 1; place < this.#used; place++) this.table.set(place, null);
@@ -455,6 +481,11 @@ export class Jit {
       },
     };
   }
+}
+
+/** Address of the number by which the interpreter finds the region that is asked for, or counts the jumps to its place. */
+function entryOf({ offset, pages }: Request): number {
+  return recordOf(pages.get(0)!.records, offset) + ENTRY_OFFSET;
 }
 
 /** Address of the record for an offset of a page. */
