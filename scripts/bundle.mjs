@@ -56,10 +56,25 @@ const leaveOut = {
   },
 };
 
+/** Instead of the text of the traces' schema, and protobufjs's parser, what the parser makes of it. */
+const readAhead = {
+  name: 'read ahead',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/src\/trace\/messages\.ts$/ }, async () => {
+      const { messages } = await import(new URL('../dist/src/trace/messages.js', import.meta.url));
+      const json = JSON.stringify(messages.toJSON());
+      return {
+        contents: `import { Root } from 'protobufjs/light.js'; export const messages = Root.fromJSON(${json});`,
+        resolveDir: root,
+      };
+    });
+  },
+};
+
 const common = {
   outbase: root,
   bundle: true,
-  plugins: [leaveOut],
+  plugins: [leaveOut, readAhead],
   minifyWhitespace: true,
   minifySyntax: true,
   logLevel: 'warning',

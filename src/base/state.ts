@@ -21,14 +21,20 @@ export interface StateIO {
   /** A whole number up to 2^53 - 1 in size, or any double. */
   num(name: string, value: number): number;
   u64(name: string, value: bigint): bigint;
-  /** The same for one that lies in memory, little-endian: most of a state does, and this makes no bigint of it. */
-  u64At(name: string, view: DataView, offset: number): void;
+  /** The same for those that lie in memory, little-endian, from `base` on: most of a state does, and this makes no bigints of it. */
+  u64sAt(fields: U64Fields, view: DataView, base: number): void;
   str(name: string, value: string): string;
   bytes(name: string, value: Uint8Array): Uint8Array;
   /** A list of numbers; its length is part of the state. */
   nums(name: string, value: ArrayLike<number>): ArrayLike<number>;
   /** A part with a name of its own: fields inside are listed as `name.field`. */
   part(name: string, sync: (s: StateIO) => void): void;
+}
+
+/** Numbers of 64 bits in memory: their names, and where they lie. */
+export interface U64Fields {
+  readonly names: readonly string[];
+  readonly offsets: readonly number[];
 }
 
 export type StateValue = boolean | number | bigint | string | Uint8Array | number[];
@@ -40,6 +46,14 @@ const encoder = new TextEncoder();
 /** Type and name as they are written: the same few hundred in every state. */
 const HEADS = Object.fromEntries(TYPES.map((type) => [type, new Map()])) as Record<TypeName, Map<string, Uint8Array>>;
 const decoder = new TextDecoder();
+
+/** What is written of such fields, with zeros for the values: the same each time. */
+interface Template {
+  readonly bytes: Uint8Array;
+  /** Where the values go. */
+  readonly values: Int32Array;
+}
+const TEMPLATES = new WeakMap<U64Fields, Template>();
 
 export class StateWriter implements StateIO {
   #buffer = new Uint8Array(4096);
@@ -87,10 +101,19 @@ export class StateWriter implements StateIO {
     this.#length += 8;
     return value;
   }
-  u64At(name: string, view: DataView, offset: number): void {
-    this.#head('u64', name);
-    this.#u32(view.getUint32(offset, true));
-    this.#u32(view.getUint32(offset + 4, true));
+  u64sAt(fields: U64Fields, view: DataView, base: number): void {
+    const { bytes, values } = templateOf(fields);
+    const { offsets } = fields;
+    this.#reserve(bytes.length);
+    const begin = this.#length;
+    this.#buffer.set(bytes, begin);
+    this.#length += bytes.length;
+    for (let i = 0; i < values.length; i++) {
+      const from = base + offsets[i];
+      const to = begin + values[i];
+      this.#view.setUint32(to, view.getUint32(from, true), true);
+      this.#view.setUint32(to + 4, view.getUint32(from + 4, true), true);
+    }
   }
   str(name: string, value: string): string {
     this.#head('str', name);
@@ -115,13 +138,7 @@ export class StateWriter implements StateIO {
   }
 
   #head(type: TypeName, name: string) {
-    const known = HEADS[type];
-    let head = known.get(name);
-    if (!head) {
-      const bytes = encoder.encode(name);
-      head = Uint8Array.of(TYPES.indexOf(type), bytes.length, ...bytes);
-      known.set(name, head);
-    }
+    const head = headOf(type, name);
     this.#reserve(head.length);
     // For so few bytes quicker than `set`.
     for (let i = 0; i < head.length; i++) this.#buffer[this.#length + i] = head[i];
@@ -154,6 +171,33 @@ export class StateWriter implements StateIO {
     this.#buffer = grown;
     this.#view = new DataView(grown.buffer);
   }
+}
+
+function headOf(type: TypeName, name: string): Uint8Array {
+  const known = HEADS[type];
+  let head = known.get(name);
+  if (!head) {
+    const bytes = encoder.encode(name);
+    head = Uint8Array.of(TYPES.indexOf(type), bytes.length, ...bytes);
+    known.set(name, head);
+  }
+  return head;
+}
+
+function templateOf(fields: U64Fields): Template {
+  let template = TEMPLATES.get(fields);
+  if (!template) {
+    const bytes: number[] = [];
+    const values: number[] = [];
+    for (const name of fields.names) {
+      bytes.push(...headOf('u64', name));
+      values.push(bytes.length);
+      bytes.push(0, 0, 0, 0, 0, 0, 0, 0);
+    }
+    template = { bytes: Uint8Array.from(bytes), values: Int32Array.from(values) };
+    TEMPLATES.set(fields, template);
+  }
+  return template;
 }
 
 export class StateReader implements StateIO {
@@ -195,8 +239,10 @@ export class StateReader implements StateIO {
     this.#head('u64', name);
     return this.#view.getBigUint64(this.#advance(8), true);
   }
-  u64At(name: string, view: DataView, offset: number): void {
-    view.setBigUint64(offset, this.u64(name, 0n), true);
+  u64sAt({ names, offsets }: U64Fields, view: DataView, base: number): void {
+    names.forEach((name, i) => {
+      view.setBigUint64(base + offsets[i], this.u64(name, 0n), true);
+    });
   }
   str(name: string, _value: string): string {
     this.#head('str', name);

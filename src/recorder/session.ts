@@ -60,7 +60,7 @@ const FLUSH_MS = 1000;
 const PROGRESS_MS = 100;
 const FIRST_SPELL_STEPS = 500_000;
 /** Within a spell, the clock is looked at so often. */
-const LOOK_STEPS = 2_000_000;
+const LOOK_STEPS = 2 ** 21;
 /** The rest of an input that the guest's console had no room for is offered again at multiples of this, and when the guest is idle. */
 const INPUT_STRIDE = 2 ** 20;
 /** Typed in one go at most: an input of a trace has a limit. */

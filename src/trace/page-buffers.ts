@@ -10,11 +10,12 @@ const KEPT_MAX = 64;
 
 export class PageBuffers {
   readonly #free: Uint8Array[] = [];
-  /** With the thread, in the order in which it will be done with them. */
-  readonly #away: Uint8Array[] = [];
+  /** What the thread has, in the order in which it will be done with it: buffers, and null for a part of one that has more room. */
+  readonly #away: (Uint8Array | null)[] = [];
   #done = 0;
   #filled: Uint8Array | null = null;
   #used = 0;
+  #sent = 0;
 
   constructor(scratch?: SharedArrayBuffer) {
     const bytes = Math.min(scratch?.byteLength ?? 0, KEPT_MAX * BUFFER_BYTES);
@@ -23,7 +24,7 @@ export class PageBuffers {
     }
   }
 
-  /** Copies a page; returns a buffer that has become full, to be sent. */
+  /** Copies a page; returns what is to be sent when a buffer has become full. */
   add(page: Uint8Array): Uint8Array | null {
     this.#filled ??= this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER_BYTES));
     this.#filled.set(page, this.#used);
@@ -31,17 +32,21 @@ export class PageBuffers {
     return this.#used === BUFFER_BYTES ? this.flush() : null;
   }
 
-  /** What has been copied since the last buffer was sent; null if nothing. */
+  /** What has been copied since this was last asked for; null if nothing. */
   flush(): Uint8Array | null {
-    if (!this.#filled) return null;
-    const sent = this.#filled.subarray(0, this.#used);
-    this.#away.push(this.#filled);
-    this.#filled = null;
-    this.#used = 0;
+    if (!this.#filled || this.#used === this.#sent) return null;
+    const sent = this.#filled.subarray(this.#sent, this.#used);
+    const isFull = this.#used === BUFFER_BYTES;
+    this.#away.push(isFull ? this.#filled : null);
+    if (isFull) {
+      this.#filled = null;
+      this.#used = 0;
+    }
+    this.#sent = this.#used;
     return sent;
   }
 
-  /** The thread is done with so many buffers altogether. */
+  /** The thread is done with so many of what `flush` has returned altogether. */
   returned(count: number): void {
     for (; this.#done < count; this.#done++) {
       const buffer = this.#away.shift();

@@ -1,131 +1,16 @@
-/**
- * What a trace holds, as protobuf. The text below is the contract: small records are encoded from it; the journal, the
- * console and page changes are written by hand for speed and size, in bytes that the same schema reads.
- */
-import protobuf from 'protobufjs';
+/** The records of a trace that the schema describes (messages.ts), to and from what the program works with. */
+import protobuf from 'protobufjs/light.js';
 import { TraceDamage } from './bytes.ts';
+import { messages } from './messages.ts';
 
-const PROTO = `
-syntax = "proto3";
-package chronovisor.trace;
-
-message Header {
-  string product_version = 1;
-  uint64 created_ms = 2;        // since 1970
-  Machine machine = 3;
-  repeated Note notes = 4;      // what a person wants to know of the guest
-}
-message Note { string key = 1; string value = 2; }
-message Machine {
-  string isa = 1;               // "riscv64"
-  uint32 harts = 2;
-  uint64 memory_bytes = 3;
-  uint64 ps_per_step = 4;       // picoseconds of virtual time a step
-  uint64 quantum = 5;           // steps of one hart before the next
-  ClockMode clock_mode = 6;
-  string console = 7;           // device
-  Boot boot = 8;
-  repeated Disk disks = 9;
-  sint64 rtc_offset_ns = 10;    // since 1970, at position 0
-  uint32 page_bytes = 11;
-  Schedule schedule = 12;       // absent before format 2: fixed
-}
-enum Schedule { SCHEDULE_FIXED = 0; SCHEDULE_DRAWN = 1; }
-enum ClockMode { CLOCK_UNKNOWN = 0; CLOCK_VIRTUAL = 1; CLOCK_HOST = 2; }
-message Boot { string kind = 1; string kernel = 2; string append = 3; string bios = 4; }
-message Disk { string name = 1; uint64 size_bytes = 2; bool read_only = 3; }
-
-message Inputs { repeated Input inputs = 1; }
-message Input {
-  uint64 position_delta = 1;    // since the input before; the first: since the chunk's first position
-  oneof input {
-    DeviceBytes console = 2;
-    Clock clock = 3;
-    Command command = 4;
-    DeviceBytes entropy = 5;
-    Block block = 6;
-    bytes turns = 7;            // varints, one or two a turn: see inputs.ts
-    Memory memory = 8;          // since format 3, as is the next
-    Register register = 9;
-  }
-}
-message DeviceBytes { string device = 1; bytes data = 2; }
-message Clock { uint64 time_ns = 1; uint64 ps_per_step = 2; }
-enum Command { COMMAND_UNKNOWN = 0; COMMAND_POWER_OFF = 1; COMMAND_RESET = 2; }
-message Memory { uint64 address = 1; bytes data = 2; }  // physical
-message Register { uint32 hart = 1; string name = 2; bytes value = 3; }  // 8 bytes, little-endian
-message Block { uint32 disk = 1; uint64 block = 2; bytes data = 3; }
-
-// Columns of equal length. A source is a distinct (kind, hart, code) of the chunk.
-message Journal {
-  repeated uint64 source_table = 1;     // kind, hart, code; kind, hart, code; ...
-  repeated uint64 sources = 2;          // index into the table / 3
-  repeated uint64 position_deltas = 3;  // since the entry before; the first: since the chunk's first position
-  repeated sint64 position_drifts = 4;  // instead of 3 where shorter: against the same source's last distance
-  repeated sint64 value_deltas = 5;     // against the same source's last value
-}
-
-message Console {
-  repeated string devices = 1;
-  repeated uint64 position_deltas = 2;
-  repeated uint64 lengths = 3;          // bytes of each run
-  repeated uint64 device_indexes = 4;
-  bytes data = 5;                       // of all runs
-}
-
-message Changes {
-  uint64 first_content = 1;     // number of the first page content that is new here
-  repeated uint64 page_deltas = 2;
-  repeated uint64 refs = 3;     // 0 absent, 1 all zero, 2 the next new content, 3 + n content n
-  bytes hashes = 4;             // 16 bytes a change
-}
-
-message Checkpoint {
-  uint64 position = 1;
-  uint64 time_ns = 2;
-  bytes digest = 3;
-  uint64 changed_pages = 4;
-  uint64 inputs_before = 5;     // how many inputs the state already contains
-  uint64 journal_before = 6;
-  uint64 console_before = 7;    // runs
-  uint64 first_chunk = 8;       // where its pages begin
-  bool full = 9;                // its changes name all pages, so that no earlier ones are needed
-}
-
-message Mark { uint64 position = 1; uint64 time_ns = 2; }
-
-message End {
-  uint64 position = 1;
-  uint64 time_ns = 2;
-  EndReason reason = 3;
-  optional sint64 exit_code = 4;
-}
-enum EndReason {
-  END_UNKNOWN = 0; POWER_OFF = 1; UNTIL = 2; MAX_STEPS = 3; TIMEOUT = 4; INTERRUPTED = 5; ERROR = 6; DISK_FULL = 7;
-  FAILURE = 8;                  // what a hunt looks for was seen
-}
-
-// A copy of all chunk headers before it, and of the records that make opening quick.
-message Index {
-  repeated uint64 types = 1;
-  repeated uint64 codecs = 2;
-  repeated uint64 counts = 3;
-  repeated uint64 raw_bytes = 4;
-  repeated uint64 stored_bytes = 5;
-  repeated double firsts = 6;
-  repeated double lasts = 7;
-  repeated Checkpoint checkpoints = 8;
-  End end = 9;
-}
-`;
-
-const root = protobuf.parse(PROTO).root;
+// Until then fields do not know whether they are packed, and whether their defaults are left out.
+messages.resolveAll();
 const types = new Map<string, protobuf.Type>();
 
 function typeOf(name: string): protobuf.Type {
   const known = types.get(name);
   if (known) return known;
-  const type = root.lookupType(`chronovisor.trace.${name}`);
+  const type = messages.lookupType(`chronovisor.trace.${name}`);
   types.set(name, type);
   return type;
 }
@@ -198,9 +83,59 @@ export interface CheckpointRecord extends Mark {
   full: boolean;
 }
 
-/** Encodes by the schema. Numbers are checked by those who made them; a BigInt must come as a `Long`. */
+/**
+ * Encodes by the schema. Numbers are checked by those who made them; a BigInt must come as a `Long`. The bytes are those of protobufjs's own encoders, but those are
+ * generated for each type, which takes longer than all else that begins a recording.
+ */
 export function encode(type: string, fields: object): Uint8Array {
-  return typeOf(type).encode(fields).finish();
+  const writer = protobuf.Writer.create();
+  write(writer, typeOf(type), fields as Fields);
+  return writer.finish();
+}
+
+/** What is written of a value in one go. */
+type Scalar = 'uint32' | 'int32' | 'uint64' | 'sint64' | 'double' | 'bool' | 'string' | 'bytes';
+
+function write(writer: protobuf.Writer, type: protobuf.Type, fields: Fields): void {
+  for (const field of inOrder(type)) {
+    const value = fields[field.name];
+    if (value === undefined || value === null) continue;
+    const { id, resolvedType } = field;
+    const values = field.repeated ? (value as readonly unknown[]) : [value];
+    if (resolvedType instanceof protobuf.Type) {
+      for (const message of values) {
+        writer.uint32(id * 8 + 2).fork();
+        write(writer, resolvedType, message as Fields);
+        writer.ldelim();
+      }
+      continue;
+    }
+    const scalar = resolvedType ? 'int32' : (field.type as Scalar);
+    if (field.repeated && scalar in protobuf.types.packed) {
+      if (values.length === 0) continue;
+      writer.uint32(id * 8 + 2).fork();
+      for (const one of values) writer[scalar](one as never);
+      writer.ldelim();
+    } else if (field.repeated || field.hasPresence || !isDefault(value)) {
+      for (const one of values) writer.uint32(id * 8 + protobuf.types.basic[scalar])[scalar](one as never);
+    }
+  }
+}
+
+const orders = new Map<protobuf.Type, readonly protobuf.Field[]>();
+function inOrder(type: protobuf.Type): readonly protobuf.Field[] {
+  const known = orders.get(type);
+  if (known) return known;
+  const fields = type.fieldsArray.map((field) => field.resolve()).sort((a, b) => a.id - b.id);
+  orders.set(type, fields);
+  return fields;
+}
+
+/** What proto3 leaves out. */
+function isDefault(value: unknown): boolean {
+  if (value instanceof Uint8Array) return value.length === 0;
+  if (typeof value === 'object') return Object.values(value as ReturnType<typeof longOf>).every((part) => !part);
+  return value === 0 || value === '' || value === false;
 }
 
 /**

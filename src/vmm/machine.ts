@@ -92,7 +92,7 @@ export interface MachineParts<P extends Processor> {
 }
 
 /** Slices are cut so that the loop comes by often enough to be told to stop. */
-const SLICE_STEPS_MAX = 2_000_000;
+const SLICE_STEPS_MAX = 2 ** 21;
 
 export class Machine<P extends Processor = Processor> {
   readonly clock: Clock;

@@ -44,7 +44,7 @@ import { type DecodedPage, Jit } from './jit.ts';
 import { HartProbes } from './probes.ts';
 import { registerWriter } from './registers.ts';
 
-/** 64-bit registers of a hart that are state, in the order in which they are saved. */
+/** 64-bit fields of a hart that are state, beside its registers, in the order in which they are saved. */
 const STATE_64 = [
   ...['pc', 'mstatus', 'mip', 'mie', 'mideleg', 'medeleg', 'mtvec', 'mepc', 'mcause', 'mtval', 'mscratch'],
   ...['mcounteren', 'menvcfg', 'stvec', 'sepc', 'scause', 'stval', 'sscratch', 'scounteren', 'senvcfg', 'satp'],
@@ -52,10 +52,20 @@ const STATE_64 = [
   'traps',
 ] as const;
 const STATE_32 = ['privilege', 'fflags', 'frm', 'waiting', 'stopped'] as const;
-/** Names that are put together here, once: a checkpoint needs them many times a second. */
-const X_NAMES = Array.from({ length: 32 }, (_, n) => `x${n}`);
-const F_NAMES = Array.from({ length: 32 }, (_, n) => `f${n}`);
 type Field = keyof typeof H;
+/** All that comes in 64 bits; x0 is no state. */
+const WORDS = {
+  names: [
+    ...Array.from({ length: 31 }, (_, n) => `x${n + 1}`),
+    ...Array.from({ length: 32 }, (_, n) => `f${n}`),
+    ...STATE_64,
+  ],
+  offsets: [
+    ...Array.from({ length: 31 }, (_, n) => H.x + 8 * (n + 1)),
+    ...Array.from({ length: 32 }, (_, n) => H.f + 8 * n),
+    ...STATE_64.map((field) => H[field]),
+  ],
+};
 
 const NANOSECONDS_PER_TICK = 100;
 
@@ -472,10 +482,7 @@ export class RiscvCpu implements Processor {
 
   #syncHart(s: StateIO, hart: number): void {
     const base = this.base(hart);
-    const word = (name: string, offset: number) => s.u64At(name, this.#view, base + offset);
-    for (let n = 1; n < 32; n++) word(X_NAMES[n], H.x + 8 * n);
-    for (let n = 0; n < 32; n++) word(F_NAMES[n], H.f + 8 * n);
-    for (const field of STATE_64) word(field, H[field]);
+    s.u64sAt(WORDS, this.#view, base);
     for (const field of STATE_32) this.set32(hart, field, s.u32(field, this.get32(hart, field)));
     /** Whether it was read. */
     const block = (name: string, offset: number, length: number): boolean => {
