@@ -33,12 +33,12 @@ export class DiskFile implements TraceFile {
   truncate(length: number) {
     fs.ftruncateSync(this.#fd, length);
   }
+  /** Waits until all is on the disk, whatever happens to the system: what takes another file's place must be. */
+  sync() {
+    fs.fsyncSync(this.#fd);
+  }
   close() {
-    try {
-      fs.fsyncSync(this.#fd);
-    } finally {
-      fs.closeSync(this.#fd);
-    }
+    fs.closeSync(this.#fd);
   }
 }
 

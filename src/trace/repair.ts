@@ -60,6 +60,7 @@ function repairInPlace(file: string, catalog: Catalog) {
   try {
     disk.truncate(catalog.keptBytes);
     disk.write(closing(catalog), catalog.keptBytes);
+    disk.sync();
   } catch (error) {
     // Cut but not ended: still readable up to the same position.
     throw new UserError(`cannot write the end of ${file}: ${explain(error)}`);
@@ -79,6 +80,7 @@ function copyWhole(source: DiskSource, catalog: Catalog, out: string, force: boo
       disk.write(part, at);
     }
     disk.write(closing(catalog), catalog.keptBytes);
+    disk.sync();
     disk.close();
     publish(created);
   } catch (error) {

@@ -124,6 +124,7 @@ async function write(
   const end = trace.end ?? { position: trace.replayableTo, timeNs: trace.replayableToNs, reason: 'interrupted' };
   encoder.end(end);
   encoder.index(end);
+  disk.sync();
   disk.close();
 }
 
