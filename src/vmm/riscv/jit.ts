@@ -15,6 +15,7 @@ import {
   PAGE_BYTES,
   PAGE_TABLE_BASE,
   RECORD_BYTES,
+  RECORDS_PER_PAGE,
 } from '../layout.ts';
 import { type Block, type CodePage, type CodeSource, findBlocks, pageOf } from './blocks.ts';
 import { type CompiledRegions, ImmediateCompiler, type RegionCompiler } from './compiler.ts';
@@ -38,8 +39,8 @@ const CODE_BYTES_MAX = 150e6;
  * laid out several times; then after twice as many, and so on.
  */
 const HOT_AFTER_LOOKS = 8;
-/** Places that are remembered. */
-const SAMPLES_MAX = 50_000;
+/** Pages whose looks are remembered. */
+const SAMPLED_PAGES_MAX = 1000;
 /** Regions that are being compiled at a time: whatever else is asked for meanwhile must become hot again. */
 const BEGUN_MAX = 1000;
 /** What V8 takes for one, about, and for each of its instructions. */
@@ -103,6 +104,8 @@ interface Planned {
   readonly besideCode: boolean;
   /** Starts of blocks that were hot. */
   readonly hot: ReadonlySet<number>;
+  /** How many loops are laid out several times. */
+  readonly loops: number;
 }
 
 export class Jit {
@@ -133,9 +136,8 @@ export class Jit {
   #watched: WatchedRegisters | null = null;
   #unwatchedSteps = 0;
   #besideCode = false;
-  /** How often a look has found a hart at an offset, by RAM page; and anywhere on a page. */
-  readonly #samples = new Map<number, { total: number; readonly at: Map<number, number> }>();
-  #sampledPlaces = 0;
+  /** How often a look has found a hart at each halfword of a page, by RAM page; and behind those, anywhere on it. */
+  readonly #samples = new Map<number, Uint32Array>();
   /** Where regions are entered that are being made anew. */
   readonly #anew = new Set<number>();
   /** What each region was planned as, by its place in the table. */
@@ -267,7 +269,8 @@ export class Jit {
     const numbers = new Set(blocks.map(({ start }) => pageOf(start)));
     const parts = new Map([...numbers].map((number) => [number, pages.get(number)!]));
     const hot = this.#hotBlocks(blocks, parts);
-    return { offset, entry: entryOf({ offset, pages }), blocks, pages: parts, besideCode: this.#besideCode, hot };
+    const entry = entryOf({ offset, pages });
+    return { offset, entry, blocks, pages: parts, besideCode: this.#besideCode, hot, loops: loopsOf(blocks, hot) };
   }
 
   #installReady(): void {
@@ -373,41 +376,39 @@ export class Jit {
 
   /** A look has found a hart at an offset of a page. */
   sampled({ records, page }: DecodedPage, offset: number): void {
-    if (this.#sampledPlaces > SAMPLES_MAX) this.#forgetSamples();
-    const samples = this.#samples.get(page) ?? { total: 0, at: new Map<number, number>() };
-    this.#samples.set(page, samples);
-    const before = samples.at.get(offset) ?? 0;
-    if (before === 0) this.#sampledPlaces++;
-    samples.at.set(offset, before + 1);
-    samples.total++;
-    const turns = samples.total / HOT_AFTER_LOOKS;
+    let looks = this.#samples.get(page);
+    if (!looks) {
+      if (this.#samples.size === SAMPLED_PAGES_MAX) this.#samples.clear();
+      looks = new Uint32Array(RECORDS_PER_PAGE + 1);
+      this.#samples.set(page, looks);
+    }
+    looks[offset / 2]++;
+    const turns = ++looks[RECORDS_PER_PAGE] / HOT_AFTER_LOOKS;
     if (turns >= 1 && Number.isInteger(Math.log2(turns))) this.#unrollMore(records);
-  }
-
-  #forgetSamples(): void {
-    this.#samples.clear();
-    this.#sampledPlaces = 0;
   }
 
   /** Makes regions on a page anew that have loops which are hot by now. */
   #unrollMore(records: number): void {
     for (const place of this.#regions.get(records) ?? []) {
-      const planned = this.#plans[place];
-      if (!planned) continue;
-      const { blocks, pages, hot } = planned;
+      if (!this.#isLatest(place)) continue;
+      const { blocks, pages, hot, loops } = this.#plans[place]!;
       const hotNow = this.#hotBlocks(blocks, pages);
-      if (unroll(blocks, hotNow).choices.size > unroll(blocks, hot).choices.size) this.#makeAnew(place);
+      if (hotNow.size > hot.size && loopsOf(blocks, hotNow) > loops) this.#makeAnew(place);
     }
   }
 
   /** Compiles a region once more, if it is still in use; it runs on until the new one is there. */
   #makeAnew(place: number): void {
-    const planned = this.#plans[place];
-    const entry = this.#entries[place];
-    const isInstalled = this.#view.getInt16(entry, true) === place;
-    if (!planned || !isInstalled || this.#anew.has(entry) || this.#requests.length >= BEGUN_MAX) return;
+    if (!this.#isLatest(place) || this.#requests.length >= BEGUN_MAX) return;
+    const { entry, offset, pages } = this.#plans[place]!;
     this.#anew.add(entry);
-    this.#requests.push({ offset: planned.offset, pages: planned.pages });
+    this.#requests.push({ offset, pages });
+  }
+
+  /** Whether a region is in use, and none is made that will take its place. */
+  #isLatest(place: number): boolean {
+    const entry = this.#entries[place];
+    return this.#view.getInt16(entry, true) === place && !this.#anew.has(entry);
   }
 
   /** Starts of the blocks in which much time is spent. */
@@ -417,10 +418,10 @@ export class Jit {
 
   #isHot({ start, instructions }: Block, pages: ReadonlyMap<number, DecodedPage>): boolean {
     if (this.blockHotAfter === 0) return true;
-    const samples = this.#samples.get(pages.get(pageOf(start))!.page);
-    if (!samples) return false;
+    const looks = this.#samples.get(pages.get(pageOf(start))!.page);
+    if (!looks) return false;
     let count = 0;
-    for (const { offset } of instructions) count += samples.at.get(offset & (PAGE_BYTES - 1)) ?? 0;
+    for (const { offset } of instructions) count += looks[(offset & (PAGE_BYTES - 1)) / 2];
     return count >= this.blockHotAfter;
   }
 
@@ -481,6 +482,11 @@ export class Jit {
       },
     };
   }
+}
+
+/** How many loops are laid out several times where some blocks are hot. */
+function loopsOf(blocks: readonly Block[], hot: ReadonlySet<number>): number {
+  return hot.size === 0 ? 0 : unroll(blocks, hot).choices.size;
 }
 
 /** Address of the number by which the interpreter finds the region that is asked for, or counts the jumps to its place. */
