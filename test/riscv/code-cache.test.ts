@@ -201,7 +201,7 @@ test('a region with a hot loop is made anew once, however long that takes', () =
   compiler.stuck = false;
   machine.run(2 ** 21);
   compiler.stuck = true;
-  machine.run(2 ** 26);
+  machine.run(2 ** 27);
   const hot = compiler.begun.filter((plan) => plan.hot.length > 0).map(({ blocks }) => blocks[0].start);
   assert.ok(hot.includes(INNER));
   assert.equal(new Set(hot).size, hot.length, `${hot.length} regions, each made once`);

@@ -38,7 +38,7 @@ const CODE_BYTES_MAX = 150e6;
  * Looks that must find a block running before it is hot. When so many have found a page's code running, its regions are made anew, with its hot loops
  * laid out several times; then after twice as many, and so on.
  */
-const HOT_AFTER_LOOKS = 8;
+const HOT_AFTER_LOOKS = 32;
 /** Pages whose looks are remembered. */
 const SAMPLED_PAGES_MAX = 1000;
 /** Regions that are being compiled at a time: whatever else is asked for meanwhile must become hot again. */
