@@ -10,9 +10,10 @@ import { type CheckpointInfo, copyPast, type TraceHeader, type TraceReader } fro
 import { startWriterThread, TraceWriter } from '../trace/writer.ts';
 import type { InputSource } from '../vmm/inputs.ts';
 import { parseWhole } from './arguments.ts';
+import { entropySource, openDisk } from './assemble.ts';
 import type { Options, Values } from './command-line.ts';
 import { count } from './format.ts';
-import { entropySource, openDisk, SEED_MAX } from './machine-options.ts';
+import { SEED_MAX } from './machine-options.ts';
 import type { AssembledLiving, Output } from './one-run.ts';
 import { productVersion } from './version.ts';
 

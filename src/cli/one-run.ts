@@ -7,15 +7,16 @@ import { Recorder, recordedSource } from '../recorder/recorder.ts';
 import { type FailureSigns, type ScriptLine, Session, type SessionEnd } from '../recorder/session.ts';
 import { TraceWriteError } from '../trace/file.ts';
 import type { ClosedTrace, TraceHeader, TraceWriter } from '../trace/index.ts';
+import { RAM_BYTES_MAX } from '../vmm/layout.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { parseNumber, parseWhole } from './arguments.ts';
 import type { Options, Values } from './command-line.ts';
 import { HeldMachine } from './held-machine.ts';
-import { assembleMachine, MACHINE_OPTIONS, type MachineArguments } from './machine-options.ts';
+import { MACHINE_OPTIONS, type MachineArguments } from './machine-options.ts';
 import { readScript } from './script.ts';
 import { SpeedMeter } from './speed.ts';
 import { type Status, Terminal } from './terminal.ts';
-import { readUserFile } from './user-file.ts';
+import { readUserFile, readUserFileMeanwhile } from './user-file.ts';
 import { productVersion } from './version.ts';
 
 export const SESSION_OPTIONS = {
@@ -129,6 +130,10 @@ export interface AssembledLiving {
 
 /** Puts a machine together and, with an output, a recorder beside it. */
 export async function assembleLiving(args: MachineArguments, output: Output | null): Promise<AssembledLiving> {
+  // Kernels are large: all that has to be loaded is loaded meanwhile.
+  const kernelRead = args.kernel === undefined ? null : readUserFileMeanwhile('--kernel', args.kernel, RAM_BYTES_MAX);
+  // Told where it is waited for, after what is wrong with the options.
+  kernelRead?.catch(() => {});
   // A run without a recorder loads nothing of the trace; a recorder's thread loads while the machine is put together.
   const tracing = output
     ? import('../trace/writer.ts').then(({ TraceWriter, startWriterThread }) => {
@@ -136,7 +141,8 @@ export async function assembleLiving(args: MachineArguments, output: Output | nu
       })
     : null;
   let writer: TraceWriter | null = null;
-  const { machine, compiler, description, notes, scratch } = await assembleMachine(args, (source, of) =>
+  const { assembleMachine } = await import('./assemble.ts');
+  const { machine, compiler, description, notes, scratch } = await assembleMachine(args, kernelRead, (source, of) =>
     output
       ? recordedSource(
           source,
