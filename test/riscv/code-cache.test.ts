@@ -49,7 +49,8 @@ test('code that is made and thrown away by the hundred thousand takes no more me
     while (jit.statistics.cleared < times) machine.run(machine.position + 100_000);
     return process.memoryUsage().rss / MIB;
   };
-  const first = runUntilCleared(1);
+  // Some versions of V8 let more of what was thrown away pile up before they take it back.
+  const first = runUntilCleared(3);
   const last = runUntilCleared(12);
   const { compiled } = jit;
   t.diagnostic(`${compiled} regions; ${first.toFixed(0)} MiB, then ${last.toFixed(0)} MiB`);
