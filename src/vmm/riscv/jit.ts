@@ -270,7 +270,15 @@ export class Jit {
     const parts = new Map([...numbers].map((number) => [number, pages.get(number)!]));
     const hot = this.#hotBlocks(blocks, parts);
     const entry = entryOf({ offset, pages });
-    return { offset, entry, blocks, pages: parts, besideCode: this.#besideCode, hot, loops: loopsOf(blocks, hot) };
+    return {
+      offset,
+      entry,
+      blocks,
+      pages: parts,
+      besideCode: this.#besideCode,
+      hot,
+      loops: unrolledLoops(blocks, hot),
+    };
   }
 
   #installReady(): void {
@@ -393,7 +401,7 @@ export class Jit {
       if (!this.#isLatest(place)) continue;
       const { blocks, pages, hot, loops } = this.#plans[place]!;
       const hotNow = this.#hotBlocks(blocks, pages);
-      if (hotNow.size > hot.size && loopsOf(blocks, hotNow) > loops) this.#makeAnew(place);
+      if (hotNow.size > hot.size && unrolledLoops(blocks, hotNow) > loops) this.#makeAnew(place);
     }
   }
 
@@ -485,7 +493,7 @@ export class Jit {
 }
 
 /** How many loops are laid out several times where some blocks are hot. */
-function loopsOf(blocks: readonly Block[], hot: ReadonlySet<number>): number {
+function unrolledLoops(blocks: readonly Block[], hot: ReadonlySet<number>): number {
   return hot.size === 0 ? 0 : unroll(blocks, hot).choices.size;
 }
 
