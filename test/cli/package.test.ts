@@ -34,6 +34,12 @@ test('the interpreter that lies in the bundle is the one that the sources make',
   }
 });
 
+test('the schema of traces lies in the bundle as it was read, without the text and what reads it', () => {
+  const bundle = readFileSync(join(program, '..', 'chronovisor.js'), 'latin1');
+  assert.ok(bundle.includes('"firstContent"') || bundle.includes('firstContent:'), 'a field of the schema');
+  assert.ok(!bundle.includes('syntax = "proto3"'), 'the text');
+});
+
 test('what a recording runs first lies in the bundle as V8 has compiled it, and is compiled where V8 would have it otherwise', (t) => {
   const caches = readdirSync(join(program, '..')).filter((file) => file.endsWith('.cache'));
   assert.deepEqual(caches.map((file) => file.replace(/-\d.*/, '')).sort(), ['main', 'worker', 'writer-worker']);
