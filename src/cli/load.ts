@@ -6,7 +6,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
-import { enableWasmFeatures } from '../compiler/wasm-features.ts';
+import { setV8Flags } from '../compiler/v8-flags.ts';
 
 type Programs = Readonly<Record<string, () => Promise<unknown>>>;
 
@@ -18,7 +18,7 @@ const KEEP_MS = 200;
 /** Starts one of the bundle's programs. */
 export function load(name: string): void {
   // Flags must be the same when the compiled form is made and when it is used.
-  enableWasmFeatures();
+  setV8Flags();
   const cache = `${FOLDER}${name}-${process.versions.v8}.cache`;
   const making = process.env.CHRONOVISOR_CODE_CACHE === 'make';
   const programs = (making || existsSync(cache) ? fromCache(cache, making) : null) ?? compiled();

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /** The command line. One file a command, loaded when it is asked for; this one only names them and turns errors into messages. */
 import { Divergence, UserError } from '../base/assert.ts';
-import { enableWasmFeatures } from '../compiler/wasm-features.ts';
+import { setV8Flags } from '../compiler/v8-flags.ts';
 import type { Command } from './command-line.ts';
 import { productVersion } from './version.ts';
 
-enableWasmFeatures();
+setV8Flags();
 
 interface Listed {
   readonly describe: string;

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Random } from '../../src/base/random.ts';
-import { enableWasmFeatures } from '../../src/compiler/wasm-features.ts';
+import { setV8Flags } from '../../src/compiler/v8-flags.ts';
 import { hostFuses } from '../../src/vmm/codegen/softfloat.ts';
 import { REFERENCE, type Reference } from './reference.ts';
 import { difference, type Operation, operations } from './subject.ts';
 import { edges, fewEdges, integerEdges, NEARLY_POWERS, nearIntegers, ofFewBits, randomBits } from './values.ts';
 
-enableWasmFeatures();
+setV8Flags();
 const NO_FUSED =
   "this processor's fused multiply-add does not reach WebAssembly: nothing to install, it is computed otherwise";
 
