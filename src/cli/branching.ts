@@ -69,7 +69,7 @@ export async function branchOff(
   replayer.leave();
   const compiler = new CompilerThread();
   machine.cpu.jit.compiler = compiler;
-  const living = { machine, recorder, console: description.console, clock: description.clockMode };
+  const living = { machine, recorder, compiler, console: description.console, clock: description.clockMode };
   const close = async () => {
     await compiler.close();
     // A guest that reboots finds what the old recording began with.

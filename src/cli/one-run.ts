@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
 import { preferMainThread } from '../base/priority.ts';
+import type { CompilerThread } from '../compiler/thread.ts';
 import type { LiveMachine } from '../debugger/live.ts';
 import { Recorder, recordedSource } from '../recorder/recorder.ts';
 import { type FailureSigns, type ScriptLine, Session, type SessionEnd } from '../recorder/session.ts';
@@ -117,6 +118,8 @@ export async function performRun(
 export interface Living {
   readonly machine: VirtMachine;
   readonly recorder: Recorder | null;
+  /** Makes code for the machine while it runs. */
+  readonly compiler: CompilerThread;
   /** Device that the terminal is wired to. */
   readonly console: string;
   readonly clock: 'virtual' | 'host';
@@ -167,14 +170,14 @@ export async function assembleLiving(args: MachineArguments, output: Output | nu
   }
   const recorder = writer ? new Recorder(machine, writer) : null;
   return {
-    living: { machine, recorder, console: description.console, clock: args.clock },
+    living: { machine, recorder, compiler, console: description.console, clock: args.clock },
     close: () => compiler.close(),
   };
 }
 
 /** Runs a machine with the terminal until something ends it. */
 export async function conduct(
-  { machine, recorder, console, clock }: Living,
+  { machine, recorder, compiler, console, clock }: Living,
   args: SessionArguments,
   { script, typed, ending }: RunPlan,
   { unattended, debug, path }: RunHow & { readonly path?: string | undefined } = {},
@@ -221,7 +224,8 @@ export async function conduct(
   } finally {
     terminal.stop();
   }
-  const closed = recorder ? await recorder.finish(end.reason, end.exitCode) : null;
+  // What is still being compiled is of no use any more, and would hold up what is still to be written.
+  const [closed] = await Promise.all([recorder?.finish(end.reason, end.exitCode) ?? null, compiler.close()]);
   terminal.release();
   const last = {
     ...status(),
