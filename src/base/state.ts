@@ -67,6 +67,11 @@ export class StateWriter implements StateIO {
     return bytes;
   }
 
+  /** Fields that were written before, as `finish` has given them. */
+  append(fields: Uint8Array): void {
+    this.#raw(fields);
+  }
+
   bool(name: string, value: boolean): boolean {
     this.#head('bool', name);
     this.#u8(value ? 1 : 0);
@@ -160,6 +165,9 @@ export class StateWriter implements StateIO {
   }
   #blob(bytes: Uint8Array) {
     this.#u32(bytes.length);
+    this.#raw(bytes);
+  }
+  #raw(bytes: Uint8Array) {
     this.#reserve(bytes.length);
     this.#buffer.set(bytes, this.#length);
     this.#length += bytes.length;

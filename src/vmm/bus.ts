@@ -11,6 +11,8 @@ interface Region {
 export class Bus {
   readonly #regions: Region[] = [];
   #last: Region | undefined;
+  /** Called before an access, which may change the device that answers. */
+  accessed: () => void = () => {};
 
   get devices(): readonly Device[] {
     return this.#regions.map((region) => region.device);
@@ -26,6 +28,7 @@ export class Bus {
   read(address: number, size: number, value: DataView, at: number): boolean {
     const region = this.#find(address, size);
     if (!region) return false;
+    this.accessed();
     const offset = address - region.base;
     const narrow = Math.min(size, 4) as AccessSize;
     value.setUint32(at, region.device.read(offset, narrow), true);
@@ -36,6 +39,7 @@ export class Bus {
   write(address: number, size: number, value: DataView, at: number): boolean {
     const region = this.#find(address, size);
     if (!region) return false;
+    this.accessed();
     const offset = address - region.base;
     const low = value.getUint32(at, true);
     if (size === 8) {

@@ -11,6 +11,8 @@ export class Clock {
   readonly #alarms: BoardAlarm[] = [];
   /** Called when an alarm was set: a running slice may reach past its deadline and must end. */
   alarmSet: () => void = () => {};
+  /** Called before an alarm fires, which changes the device that it belongs to. */
+  alarmFires: () => void = () => {};
   #basePosition = 0;
   #baseNs = 0;
   #psPerStep: number;
@@ -81,6 +83,7 @@ export class Clock {
         if (alarm.deadline <= now && (!due || alarm.deadline < due.deadline)) due = alarm;
       }
       if (!due) return;
+      this.alarmFires();
       due.set(Number.POSITIVE_INFINITY);
       due.fire();
     }

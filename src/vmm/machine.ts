@@ -109,6 +109,9 @@ export class Machine<P extends Processor = Processor> {
   readonly #digester: Digester;
   readonly #view: DataView;
   readonly #state = new StateWriter();
+  readonly #deviceState = new StateWriter();
+  /** What the devices have saved; null once something may have changed one of them. */
+  #savedDevices: Uint8Array | null = null;
   /** RAM for changes from outside, of which nobody is told as of an access. */
   readonly #ram: Ram;
   readonly #quantum: number;
@@ -134,6 +137,8 @@ export class Machine<P extends Processor = Processor> {
     this.#drawTurn = parts.drawTurn;
     this.#view = new DataView(parts.memory.buffer);
     this.#ram = new Ram(parts.pages, (page) => this.cpu.pageWritten(page));
+    parts.bus.accessed = () => this.deviceChanges();
+    parts.clock.alarmFires = () => this.deviceChanges();
   }
 
   get position(): number {
@@ -153,6 +158,11 @@ export class Machine<P extends Processor = Processor> {
   pause(): void {
     this.#paused = true;
     this.cpu.leaveSlice();
+  }
+
+  /** Says that a device may not be as it was saved. The machine knows of accesses on the bus, alarms and inputs by itself. */
+  deviceChanges(): void {
+    this.#savedDevices = null;
   }
 
   /** Notes something in the journal, at the step that is being executed. */
@@ -215,6 +225,7 @@ export class Machine<P extends Processor = Processor> {
       case 'console': {
         const device = this.devices.find((d) => d.name === input.device);
         assert(device?.receive, `input goes to a device that takes it, not '${input.device}'`);
+        this.deviceChanges();
         device.receive(input.data);
         break;
       }
@@ -253,6 +264,11 @@ export class Machine<P extends Processor = Processor> {
 
   /** The state without memory. */
   sync(s: StateIO): void {
+    this.#syncHarts(s);
+    this.#syncDevices(s);
+  }
+
+  #syncHarts(s: StateIO): void {
     s.part('clock', (part) => this.clock.sync(part));
     s.part('schedule', (part) => {
       this.#hart = part.u8('hart', this.#hart);
@@ -260,6 +276,9 @@ export class Machine<P extends Processor = Processor> {
       if (this.#drawTurn) this.#turnSteps = part.num('turn-steps', this.#turnSteps);
     });
     s.part('cpu', (part) => this.cpu.sync(part));
+  }
+
+  #syncDevices(s: StateIO): void {
     for (const device of this.devices) s.part(device.name, (part) => device.sync(part));
   }
 
@@ -294,8 +313,14 @@ export class Machine<P extends Processor = Processor> {
     this.reset = { state: () => state, page: (page) => this.pages.readAt(snapshot, page) };
   }
 
+  /** Most of the fields are those of devices, and where a guest computes, none of them has changed since the last time. */
   #saveState(): Uint8Array {
-    this.sync(this.#state);
+    this.#syncHarts(this.#state);
+    if (!this.#savedDevices) {
+      this.#syncDevices(this.#deviceState);
+      this.#savedDevices = this.#deviceState.finish();
+    }
+    this.#state.append(this.#savedDevices);
     return this.#state.finish();
   }
 
@@ -307,6 +332,7 @@ export class Machine<P extends Processor = Processor> {
 
   #takeState(state: Uint8Array): void {
     const reader = new StateReader(state);
+    this.deviceChanges();
     this.sync(reader);
     assert(reader.done, 'the whole state has been read');
     this.cpu.dropHostAddresses();

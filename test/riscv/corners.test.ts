@@ -6,6 +6,7 @@ import { CSRS } from '../../src/vmm/riscv/csr.ts';
 import { CAUSE, IRQ, MSTATUS } from '../../src/vmm/riscv/hart.ts';
 import { startSupervisor } from '../../src/vmm/riscv/sbi.ts';
 import type { VirtMachine } from '../../src/vmm/riscv/virt.ts';
+import { savedState } from '../support/saved-state.ts';
 import { bareMachine, codeOf, type MachineOptions, ramOf } from './support/batch.ts';
 
 const START = 0x80000000;
@@ -492,6 +493,7 @@ test('the debug console reads what was typed, as far as it goes, and nothing whe
       ramOf(machine).write(BUFFER, new Uint8Array(8));
       assert.equal(machine.run(machine.position + steps).kind, 'position');
       assert.equal(machine.cpu.x(0, 17), 0x4442434en);
+      savedState(machine, 'after the call');
       return ramOf(machine).read(BUFFER, 8);
     };
     const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1').replaceAll('\0', '');
@@ -502,6 +504,23 @@ test('the debug console reads what was typed, as far as it goes, and nothing whe
     assert.equal(text(call()), '');
     assert.equal(uart.room, 65536, 'nothing waits any more');
   }
+});
+
+test('a timer that runs out while nobody looks at it is saved so', () => {
+  const machine = bareMachine(
+    program((a) => {
+      li32(a, T0, 0x2004000);
+      a.addi(T1, ZERO, 100);
+      a.sw(T1, T0, 0);
+      a.label('wait');
+      a.jump('wait');
+    }),
+  );
+  const pending = (position: number) => {
+    machine.run(position);
+    return savedState(machine, `at position ${position}`).get('clint.hart0.mtip');
+  };
+  assert.deepEqual([100, 9_999, 10_001, 20_000].map(pending), [false, false, true, true]);
 });
 
 test('protection that ends within a page ends the code there, to the halfword', () => {

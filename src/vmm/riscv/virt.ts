@@ -156,7 +156,10 @@ export function buildVirt(board: BoardDescription, source: InputSource): VirtMac
     cpu,
     memory: ramFor('firmware'),
     output: (data) => machine.emit('uart0', data),
-    input: () => uart.poll(),
+    input: () => {
+      machine.deviceChanges();
+      return uart.poll();
+    },
     stop: (request) => machine.requestStop(request),
     note: (hart, extension, fn) => machine.note(hart, 'sbi', extension, fn),
   });
