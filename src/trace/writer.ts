@@ -30,7 +30,7 @@ const INPUTS_BATCH = 1 << 12;
 const INPUTS_BATCH_BYTES = 1 << 20;
 
 /** Records are gathered up to this much, unless a flush sends them. */
-const MESSAGE_BYTES = 4 << 20;
+const MESSAGE_BYTES = 1 << 20;
 
 /** What may wait for the worker. Beyond it the recorder waits, because memory is not endless. */
 const BACKLOG_BYTES_MAX = 256 << 20;
