@@ -9,7 +9,7 @@ import { type Block, type Placed, successorsOf } from './blocks.ts';
 const ITERATION_MAX = 64;
 const BLOCKS_MAX = 4;
 /** Instructions of all copies, and copies, at most. */
-const COPIED_MAX = 200;
+const COPIED_MAX = 400;
 const COPIES_MAX = 8;
 const COPIES_MIN = 2;
 
