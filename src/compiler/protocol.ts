@@ -16,6 +16,8 @@ export interface CompileRequest {
   readonly counting: boolean;
 }
 export type CompileReply =
+  /** Comes first, without a request. */
+  | { readonly kind: 'up' }
   | { readonly kind: 'compiled'; readonly module: WebAssembly.Module; readonly imports: readonly string[] }
   | { readonly kind: 'failed'; readonly stack: string };
 

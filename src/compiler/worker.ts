@@ -17,4 +17,5 @@ function compile({ plans, counting }: CompileRequest): CompileReply {
   }
 }
 
+port.postMessage({ kind: 'up' } satisfies CompileReply);
 port.on('message', (request: CompileRequest) => port.postMessage(compile(request)));

@@ -61,6 +61,7 @@ test('code that is made and thrown away by the hundred thousand takes no more me
 
 /** Compiles nothing while it is stuck. */
 class StuckCompiler implements RegionCompiler {
+  readonly slicesToWait = 8;
   readonly #real = new ImmediateCompiler();
   readonly waiting: (readonly RegionPlan[])[] = [];
   /** All plans so far. */

@@ -9,6 +9,8 @@ export interface CompiledRegions {
 }
 
 export interface RegionCompiler {
+  /** So many slices a request may wait for others, which are then compiled with it. */
+  readonly slicesToWait: number;
   /** Says that there will be something to compile soon. */
   start(): void;
   /** Begins to compile regions into one module; with `counting` they count their exits. */
@@ -22,6 +24,7 @@ let interpreter: Interpreter | undefined;
 
 /** Compiles here and now. */
 export class ImmediateCompiler implements RegionCompiler {
+  readonly slicesToWait = 8;
   readonly #ready: CompiledRegions[] = [];
 
   start(): void {

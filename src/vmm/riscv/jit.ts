@@ -26,8 +26,6 @@ import type { WatchedRegisters } from './watchable.ts';
 
 /** Jumps to a place before it is compiled: compiling, with V8's part in other threads, takes about as long as interpreting a million instructions. */
 const HOT_AFTER = 15_000;
-/** Slices that a request waits for others to join it. */
-const SLICES_WAITED_MAX = 8;
 /**
  * Regions held at a time, and memory that they take; no guest seen so far has had three thousand. When it is used up, all are thrown away, and V8 may
  * take until the next time to give their memory back.
@@ -237,7 +235,7 @@ export class Jit {
 
   /** Between two slices: what was asked for waits no longer than this. */
   betweenSlices(): void {
-    if (this.#requests.length > 0 && ++this.#slicesWaited >= SLICES_WAITED_MAX) this.compile();
+    if (this.#requests.length > 0 && ++this.#slicesWaited >= this.compiler.slicesToWait) this.compile();
     else if (this.#begun.length > 0) this.#installReady();
   }
 
