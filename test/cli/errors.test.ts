@@ -388,6 +388,17 @@ test('after kill -9 the trace replays up to the last flush, and repair makes it 
   assert.doesNotMatch(verified.stderr, /not closed|damaged/);
 });
 
+test('a command that waits for what cannot come says so, and fails', () => {
+  // The session goes back to the event loop with it.
+  const lost = written('lost.cjs', 'globalThis.setImmediate = () => {};');
+  const { status, stderr } = spawnSync(process.execPath, ['--require', lost, MAIN, 'run', ...SMALL_MACHINE], {
+    input: '',
+    encoding: 'utf8',
+  });
+  assert.match(stderr, /chronovisor: there is nothing left to wait for; this is a bug of Chronovisor, not of yours/);
+  assert.equal(status, 2);
+});
+
 function patched(bytes: Uint8Array, offset: number, ...values: number[]): Uint8Array {
   // A Buffer's slice would share its memory.
   const copy = new Uint8Array(bytes);

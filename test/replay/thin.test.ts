@@ -9,6 +9,7 @@ import { Timeline } from '../../src/replay/timeline.ts';
 import { verify } from '../../src/replay/verify.ts';
 import { gapOfEighth, TraceReader, thin, thinRecording } from '../../src/trace/index.ts';
 import { checkpointsToKeep } from '../../src/trace/thinning.ts';
+import { assertOnDisk, callsOf } from '../support/file-calls.ts';
 import { embeddedGuest, record } from '../support/recording.ts';
 
 test('gaps widen with age and no more, and few checkpoints stay', () => {
@@ -34,7 +35,7 @@ test('gaps widen with age and no more, and few checkpoints stay', () => {
   assert.ok(checkpointsToKeep(long, gapOfEighth(4000)).length < 200);
 });
 
-test('a thinned trace has the same events and the same states', async () => {
+test('a thinned trace has the same events and the same states', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'chronovisor-thin-'));
   try {
     const [whole, thinned] = ['whole', 'thinned'].map((name) => join(folder, `${name}.trace`));
@@ -95,7 +96,10 @@ test('a thinned trace has the same events and the same states', async () => {
     await assert.rejects(thinRecording(damaged, { signal: never, gapAt }), /damaged at offset/);
     assert.deepEqual(readFileSync(whole), before);
     assert.deepEqual(readdirSync(folder).sort(), ['damaged.trace', 'thinned.trace', 'whole.trace']);
-    assert.deepEqual(await thinRecording(whole, { signal: never, gapAt, begin: () => begun++ }), result);
+    const calls = await callsOf(t, async () => {
+      assert.deepEqual(await thinRecording(whole, { signal: never, gapAt, begin: () => begun++ }), result);
+    });
+    assertOnDisk(calls, { replaces: true });
     assert.equal(begun, 1);
     assert.deepEqual(readFileSync(whole), readFileSync(thinned));
     assert.equal(trace.checkpoints.length, result.of, 'who has the old one open reads on in it');

@@ -11,6 +11,7 @@ import { JOURNAL_KINDS } from '../../src/trace/journal.ts';
 import { TraceReader } from '../../src/trace/reader.ts';
 import { repair } from '../../src/trace/repair.ts';
 import { TraceWriter } from '../../src/trace/writer.ts';
+import { assertOnDisk, callsOf } from '../support/file-calls.ts';
 import {
   digestOf,
   expectedPages,
@@ -174,6 +175,16 @@ test('repair keeps what comes before the damage, and says what it lost', () => {
   assert.throws(() => repair(name), /nothing to replay/);
   assert.equal(fs.statSync(name).size, 200);
   assert.throws(() => repair(file('missing')), /cannot read .*no such file or folder/);
+});
+
+test('a repaired trace is on the disk before it takes the place of another', async (t) => {
+  const whole = writeSample(makeSample(42, 8)).file.bytes;
+  const [cut, out] = [file('cut.trace'), file('replaced.trace')];
+  fs.writeFileSync(cut, whole.subarray(0, Math.floor(whole.length * 0.7)));
+  fs.writeFileSync(out, whole);
+  assertOnDisk(await callsOf(t, () => repair(cut, out, { force: true })), { replaces: true });
+  assertOnDisk(await callsOf(t, () => repair(cut)), { replaces: false });
+  assert.deepEqual(fs.readFileSync(cut), fs.readFileSync(out));
 });
 
 test('an event costs the recording thread next to nothing', async (t) => {
