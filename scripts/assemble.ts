@@ -37,6 +37,9 @@ export class Assembler {
   ld(rd: number, base: number, offset: number): void {
     this.word(iType(0x03, 3, rd, base, offset));
   }
+  sb(source: number, base: number, offset: number): void {
+    this.word(sType(0x23, 0, base, source, offset));
+  }
   sh(source: number, base: number, offset: number): void {
     this.word(sType(0x23, 1, base, source, offset));
   }

@@ -9,6 +9,7 @@ import { Chaos } from '../recorder/chaos.ts';
 import type { MachineDescription, TraceHeader } from '../trace/index.ts';
 import { type InputSource, TURN_STEPS_MAX } from '../vmm/inputs.ts';
 import { DISKS_MAX, HARTS_MAX, PAGE_BYTES, RAM_BYTES_MAX } from '../vmm/layout.ts';
+import { MACHINE_REVISION } from '../vmm/revision.ts';
 import type { NamedFile } from '../vmm/riscv/boot.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
 import { parseMemory, parseNumber, parseTime, parseWhole } from './arguments.ts';
@@ -62,6 +63,7 @@ export async function assembleMachine(
   const disks = args.disk.map(openDisk);
   const description: MachineDescription = {
     isa: 'riscv64',
+    revision: MACHINE_REVISION,
     ...plain,
     schedule: chaos ? 'drawn' : 'fixed',
     clockMode: args.clock,

@@ -18,6 +18,7 @@ import { verify } from '../replay/verify.ts';
 import type { Frame } from '../symbols/index.ts';
 import { type MachineDescription, TraceReader, TraceWriter } from '../trace/index.ts';
 import type { InputSource } from '../vmm/inputs.ts';
+import { MACHINE_REVISION } from '../vmm/revision.ts';
 import { bootVirt, type VirtMachine } from '../vmm/riscv/virt.ts';
 import { parseWhole } from './arguments.ts';
 import { command } from './command-line.ts';
@@ -93,6 +94,7 @@ async function recordRun(path: string, seed: number): Promise<{ end: SessionEnd;
   const chaos = new Chaos(seed, HARTS, QUANTUM);
   const description: MachineDescription = {
     isa: 'riscv64',
+    revision: MACHINE_REVISION,
     harts: HARTS,
     memoryBytes: 64 * 2 ** 20,
     psPerStep: 1000,

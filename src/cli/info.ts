@@ -99,9 +99,16 @@ function describe(trace: TraceReader, facts: ReturnType<typeof gather>): string 
   return `${table(rows)}\n\n${table(chunkRows)}`;
 }
 
-function machineText({ isa, harts, memoryBytes, clockMode, rtcOffsetNs }: TraceReader['header']['machine']): string {
+function machineText({
+  isa,
+  revision,
+  harts,
+  memoryBytes,
+  clockMode,
+  rtcOffsetNs,
+}: TraceReader['header']['machine']): string {
   const start = new Date(Number(rtcOffsetNs / 1_000_000n)).toISOString();
-  return `${isa}, ${plural(harts, 'hart')}, ${bytes(memoryBytes)} of memory, ${clockMode} clock from ${start}`;
+  return `${isa} of revision ${revision}, ${plural(harts, 'hart')}, ${bytes(memoryBytes)} of memory, ${clockMode} clock from ${start}`;
 }
 
 function firmwareText({ kind, bios }: TraceReader['header']['machine']['boot']): string {

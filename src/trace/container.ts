@@ -11,7 +11,7 @@ import { TraceDamage } from './bytes.ts';
 import { STATE_BYTES_MAX } from './checks.ts';
 
 /** The newest format that this version writes and reads. */
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
 
 export const PREFIX_BYTES = 24;
 export const CHUNK_HEADER_BYTES = 48;

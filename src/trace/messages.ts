@@ -29,6 +29,7 @@ message Machine {
   sint64 rtc_offset_ns = 10;    // since 1970, at position 0
   uint32 page_bytes = 11;
   Schedule schedule = 12;       // absent before format 2: fixed
+  uint32 revision = 13;         // of the emulated hardware; absent before format 4: 0
 }
 enum Schedule { SCHEDULE_FIXED = 0; SCHEDULE_DRAWN = 1; }
 enum ClockMode { CLOCK_UNKNOWN = 0; CLOCK_VIRTUAL = 1; CLOCK_HOST = 2; }

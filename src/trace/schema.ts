@@ -1,5 +1,6 @@
 /** The records of a trace that the schema describes (messages.ts), to and from what the program works with. */
 import protobuf from 'protobufjs/light.js';
+import { MACHINE_REVISION } from '../vmm/revision.ts';
 import { TraceDamage } from './bytes.ts';
 import { messages } from './messages.ts';
 
@@ -35,6 +36,8 @@ export interface MachineDescription {
   /** The guest's wall clock at position 0, in ns since 1970: more than 53 bits. */
   rtcOffsetNs: bigint;
   pageBytes: 4096;
+  /** Of the emulated hardware (see ../vmm/revision.ts). */
+  revision: number;
 }
 
 export interface TraceHeader {
@@ -197,6 +200,8 @@ export function decodeHeader(bytes: Uint8Array): TraceHeader {
     throw new TraceDamage(`unknown clock mode ${machine.clockMode}`);
   const schedule = SCHEDULES[machine.schedule as number];
   if (!schedule) throw new TraceDamage(`unknown schedule ${String(machine.schedule)}`);
+  const revision = whole(machine.revision, 'revision');
+  if (revision > MACHINE_REVISION) throw new TraceDamage(`unknown revision ${revision} of the machine`);
   if (machine.pageBytes !== 4096) throw new TraceDamage(`pages of 4096 bytes expected, found ${machine.pageBytes}`);
   const disks = machine.disks as { name: string; sizeBytes: string; readOnly: boolean }[];
   return {
@@ -216,6 +221,7 @@ export function decodeHeader(bytes: Uint8Array): TraceHeader {
       disks: disks.map((d) => ({ ...d, sizeBytes: whole(d.sizeBytes, 'disk size') })),
       rtcOffsetNs: BigInt(machine.rtcOffsetNs as string),
       pageBytes: 4096,
+      revision,
     },
   };
 }

@@ -45,6 +45,8 @@ export const G = {
   /** A bit for each cause of exceptions and of interrupts. */
   probeTraps: 0x458,
   probeInterrupts: 0x460,
+  /** i32: revision of the emulated hardware (see revision.ts). */
+  revision: 0x468,
 } as const;
 
 /**

@@ -85,7 +85,7 @@ test('info tells of machine, guest, inputs, checkpoints and sizes', async () => 
   for (const line of [
     /^trace +.*small\.trace, [\d.]+ KiB, by Chronovisor \d+\.\d+\.\d+$/m,
     /^recorded +\d{4}-\d\d-\d\dT/m,
-    /^machine +riscv64, 2 harts, 16 MiB of memory, virtual clock from 2026-01-01T00:00:00\.000Z$/m,
+    /^machine +riscv64 of revision 1, 2 harts, 16 MiB of memory, virtual clock from 2026-01-01T00:00:00\.000Z$/m,
     /^guest +kernel\.elf, no firmware$/m,
     /^seed +1$/m,
     /^duration +[\d,]+ steps, \d+\.\d{6} s of guest time$/m,

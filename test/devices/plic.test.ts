@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Random } from '../../src/base/random.ts';
 import { Plic } from '../../src/vmm/devices/plic.ts';
+import { MACHINE_REVISION } from '../../src/vmm/revision.ts';
 import { FakeHost, twin } from '../support/fake-host.ts';
 
 const priority = (source: number) => 4 * source;
@@ -12,10 +13,10 @@ const claim = (context: number) => threshold(context) + 4;
 const S0 = 1;
 const M1 = 2;
 
-function setUp() {
+function setUp(revision = MACHINE_REVISION) {
   const outputs = new Map<string, boolean>();
   const make = () =>
-    new Plic('plic', { harts: 2, output: (hart, mode, level) => outputs.set(`${mode}${hart}`, level) });
+    new Plic('plic', { harts: 2, revision, output: (hart, mode, level) => outputs.set(`${mode}${hart}`, level) });
   const plic = make();
   const read = (offset: number) => plic.read(offset, 4);
   const write = (offset: number, value: number) => plic.write(offset, 4, value);
@@ -51,8 +52,26 @@ describe('PLIC', () => {
     assert.equal(read(claim(S0)), 3);
   });
 
-  test('a request is withdrawn with its line', () => {
+  test('a request stays until it is claimed, and there is no other until it is completed', () => {
     const { plic, outputs, write, read } = setUp();
+    const line = plic.line(3);
+    write(priority(3), 1);
+    write(enable(S0), 1 << 3);
+    line.set(true);
+    line.set(false);
+    assert.equal(outputs.get('S0'), true);
+    assert.equal(read(claim(S0)), 3);
+    for (const level of [true, false]) {
+      line.set(level);
+      assert.equal(read(0x1000), 0);
+    }
+    write(claim(S0), 3);
+    assert.equal(outputs.get('S0'), false);
+    assert.equal(read(claim(S0)), 0);
+  });
+
+  test('the first revision withdrew a request with its line', () => {
+    const { plic, outputs, write, read } = setUp(0);
     write(priority(3), 1);
     write(enable(S0), 1 << 3);
     plic.line(3).set(true);

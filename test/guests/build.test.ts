@@ -12,7 +12,7 @@ const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url));
 const GUESTS = join(CHECKOUT, 'guests');
 const BENCH = readdirSync(join(GUESTS, 'bench')).filter((file) => file.endsWith('.elf'));
 const ELFS = [
-  ...['embedded/kernel.elf', 'tests/exit.elf', 'tests/poweroff.elf'],
+  ...['embedded/kernel.elf', 'tests/exit.elf', 'tests/pending.elf', 'tests/poweroff.elf'],
   ...BENCH.map((file) => `bench/${file}`),
 ];
 const COMPILER = 'embedded/kernel.elf.compiler';

@@ -353,6 +353,30 @@ test('the order of interrupts: MEI, MSI, MTI, SEI, SSI, STI', () => {
   }
 });
 
+test('SEIP stays behind a change of another bit on the first revision of the machine, and on no other', () => {
+  const image = program((a) => {
+    const [plic, enables, context, uart] = [12, 13, 14, 15];
+    a.lui(plic, 0xc000);
+    a.lui(enables, 0xc002);
+    a.lui(context, 0xc201);
+    a.lui(uart, 0x10000);
+    a.addi(T0, ZERO, 1);
+    a.sw(T0, plic, 4 * 10);
+    a.addi(T0, ZERO, 1 << 10);
+    a.sw(T0, enables, 0x80);
+    a.addi(T0, ZERO, 2);
+    a.sb(T0, uart, 1);
+    a.csrSet(csr('mip'), T0);
+    a.sb(ZERO, uart, 1);
+    a.lw(T1, context, 4);
+    a.sw(T1, context, 4);
+    a.csrr(A0, csr('mip'));
+    powerOff(a);
+  });
+  assert.equal(outcome(image) & 0x222n, 0x2n);
+  assert.equal(outcome(image, { revision: 0 }) & 0x222n, 0x202n);
+});
+
 test('a return to a lower mode lets a pending interrupt in before its first instruction', () => {
   const image = program((a) => {
     a.address(T0, 'handler');

@@ -1,7 +1,7 @@
 /** Control registers, privilege, traps and interrupts on our machine and on QEMU's, register for register. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { csrrs, csrrw } from '../../scripts/assemble.ts';
+import { Assembler, csrrs, csrrw } from '../../scripts/assemble.ts';
 import { type BatchOptions, FREE_ADDRESS, type Mode, SLOT_ADDRESS } from '../../scripts/insn-batch.ts';
 import { Random } from '../../src/base/random.ts';
 import { CSRS } from '../../src/vmm/riscv/csr.ts';
@@ -245,6 +245,65 @@ test('interrupts: which is taken, by which mode, and where', async (t) => {
     cases.push({ ...state(random), name: `in ${mode}`, code: codeOf(0x13), mstatus, set, read });
   }
   await compare(cases);
+});
+
+test('SEIP, driven from outside: a change of another bit of mip does not leave it behind', async (t) => {
+  if (!needTool(t, 'qemu-system-riscv64', 'qemu-system-misc')) return;
+  const random = new Random(SEED);
+  const GADGET_BYTES = 0x80;
+  const [plic, enables, threshold, uart, one, source, empty] = [20, 21, 22, 23, 24, 25, 26];
+  const [before, old, during, claimed, after] = [27, 5, 28, 11, 10];
+  const gadgets = OPERATIONS.flatMap((funct3) =>
+    // The immediates are of SSIP and of none.
+    (funct3 >= 5 ? [0, 2] : [6]).map((operand) => {
+      const a = new Assembler(0);
+      // The serial port says that it has nothing to send, source 10 of the PLIC, whose second context is the supervisor's.
+      a.lui(plic, 0xc000);
+      a.lui(enables, 0xc002);
+      a.lui(threshold, 0xc201);
+      a.lui(uart, 0x10000);
+      a.addi(one, 0, 1);
+      a.addi(source, 0, 1 << 10);
+      a.addi(empty, 0, 2);
+      a.sw(one, plic, 4 * 10);
+      a.sw(source, enables, 0x80);
+      a.sw(0, threshold, 0);
+      a.sb(empty, uart, 1);
+      a.csrr(before, csr('mip'));
+      a.word(csrInstruction(funct3, old, csr('mip'), operand));
+      a.csrr(during, csr('mip'));
+      a.sb(0, uart, 1);
+      a.lw(claimed, threshold, 4);
+      a.sw(claimed, threshold, 4);
+      a.csrr(after, csr('mip'));
+      a.sw(0, enables, 0x80);
+      a.csrw(csr('mip'), 0);
+      a.word(EBREAK);
+      return { funct3, code: a.finish() };
+    }),
+  );
+  const cases: Comparison[] = [];
+  for (const [n, { funct3 }] of gadgets.entries()) {
+    for (const operand of [0n, 0x2n, 0x20n, 0x200n, 0x222n]) {
+      for (const pending of [0n, 0x2n, 0x200n]) {
+        const base = state(random);
+        cases.push({
+          ...base,
+          x: base.x.with(6, operand).with(7, BigInt(FREE_ADDRESS + n * GADGET_BYTES)),
+          name: `operation ${funct3} of 0x${operand.toString(16)}, 0x${pending.toString(16)} pending`,
+          code: codeOf(JR_X7),
+          mode: 'M',
+          set: [[csr('mip'), pending]],
+          settle: (ours, theirs) => {
+            assert.equal(ours.x[before] & 0x200n, 0x200n, 'the line was driven');
+            for (const register of [before, old, during, after]) theirs.x[register] |= ours.x[register] & MTIP;
+          },
+        });
+      }
+    }
+  }
+  const preload = gadgets.map(({ code }, n) => ({ address: FREE_ADDRESS + n * GADGET_BYTES, data: code }));
+  await compare(cases, { preload });
 });
 
 test('what mstatus and the counter enables take away', async (t) => {

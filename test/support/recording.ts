@@ -10,6 +10,7 @@ import { type ScriptLine, Session, type SessionEnd, type SessionOptions } from '
 import { type MachineDescription, TraceWriter } from '../../src/trace/index.ts';
 import type { InputSource } from '../../src/vmm/inputs.ts';
 import type { Machine } from '../../src/vmm/machine.ts';
+import { MACHINE_REVISION } from '../../src/vmm/revision.ts';
 import type { BootFiles } from '../../src/vmm/riscv/boot.ts';
 import { bootVirt, buildVirt, type VirtMachine } from '../../src/vmm/riscv/virt.ts';
 import { EMBEDDED_KERNEL } from './guests.ts';
@@ -35,6 +36,7 @@ const NAME = 'uart0';
 function describe(files: BootFiles, harts: number, memoryMiB: number): MachineDescription {
   return {
     isa: 'riscv64',
+    revision: MACHINE_REVISION,
     harts,
     memoryBytes: memoryMiB * 2 ** 20,
     psPerStep: 1000,

@@ -151,7 +151,7 @@ test('a newer format, another file and an empty one are told apart', () => {
   const view = new DataView(newer.buffer);
   view.setUint32(8, 9, true);
   view.setUint32(20, crc32(newer.subarray(0, 20)), true);
-  assert.throws(() => open(newer), /written by a newer Chronovisor \(format 9, this one reads up to 3\): upgrade/);
+  assert.throws(() => open(newer), /written by a newer Chronovisor \(format 9, this one reads up to 4\): upgrade/);
   assert.throws(() => open(new Uint8Array(0)), /is not a trace/);
   assert.throws(() => open(new TextEncoder().encode('#!/bin/sh\necho hello, this is no trace\n')), /is not a trace/);
   assert.throws(() => open(whole.subarray(0, 40)), /header .* damaged/);

@@ -17,6 +17,7 @@ export const HEADER: TraceHeader = {
   createdMs: 1_790_000_000_123,
   machine: {
     isa: 'riscv64',
+    revision: 1,
     harts: 4,
     memoryBytes: 2 ** 31,
     psPerStep: 1000,

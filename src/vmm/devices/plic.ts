@@ -2,8 +2,8 @@
  * Platform-level interrupt controller, after the RISC-V PLIC specification 1.0.0 with the register layout and size of
  * QEMU's virt board. Sources are level-triggered; each hart has two contexts, M first, then S.
  *
- * As in QEMU, a request is withdrawn when its line falls before it is claimed. Where a line is still high when its handler
- * completes, the gateway makes a new request (specification, section "Interrupt Completion").
+ * A request stays until it is claimed, though its line falls (specification, section "Interrupt Gateways"). From then to its completion
+ * the gateway makes no other; where the line is high then, it does (section "Interrupt Completion").
  */
 import { assert } from '../../base/assert.ts';
 import type { StateIO } from '../../base/state.ts';
@@ -29,6 +29,8 @@ export type PlicMode = 'M' | 'S';
 
 export interface PlicOptions {
   harts: number;
+  /** Of the hardware (see ../revision.ts). */
+  revision: number;
   /** Drives the external interrupt of a hart's mode; called when the level changes. */
   output: (hart: number, mode: PlicMode, level: boolean) => void;
 }
@@ -44,6 +46,7 @@ interface Context {
 export class Plic implements Device {
   readonly name: string;
   readonly #output: PlicOptions['output'];
+  readonly #withdraws: boolean;
   readonly #contexts: Context[] = [];
   readonly #priority = new Uint8Array(PLIC_SOURCES + 1);
   readonly #level = new Uint32Array(WORDS);
@@ -53,6 +56,7 @@ export class Plic implements Device {
   constructor(name: string, options: PlicOptions) {
     this.name = name;
     this.#output = options.output;
+    this.#withdraws = options.revision === 0;
     for (let hart = 0; hart < options.harts; hart++) {
       for (const mode of ['M', 'S'] as const) {
         this.#contexts.push({ hart, mode, enabled: new Uint32Array(WORDS), threshold: 0, output: false });
@@ -129,7 +133,8 @@ export class Plic implements Device {
   #setLevel(source: number, level: boolean): void {
     if (isSet(this.#level, source) === level) return;
     put(this.#level, source, level);
-    put(this.#pending, source, level);
+    if (this.#withdraws) put(this.#pending, source, level);
+    else if (level && !isSet(this.#claimed, source)) put(this.#pending, source, true);
     this.#update();
   }
 

@@ -141,6 +141,7 @@ export class RiscvCpu implements Processor {
   constructor(
     memory: WebAssembly.Memory,
     harts: number,
+    revision: number,
     pages: Pages,
     bus: Bus,
     clock: Clock,
@@ -157,6 +158,7 @@ export class RiscvCpu implements Processor {
     this.#decoded = new Int32Array(memory.buffer, DECODED_TABLE_BASE, pages.ramPages);
     this.#clock = clock;
     this.#bytes.set(csrIndexTable(), CSR_INDEX_BASE);
+    this.#view.setInt32(G.revision, revision, true);
     this.#view.setBigInt64(G.ramBytes, BigInt(pages.ramPages) * 4096n, true);
     this.#shared = new Int32Array(memory.buffer, 0, 0x1000 / 4);
     this.#words = Array.from({ length: harts }, (_, n) => new Int32Array(memory.buffer, this.base(n), H.dtlb / 4));

@@ -58,6 +58,7 @@ const STCE = 1n << 63n;
 /** Hardware updates A and D bits always (Svadu); software cannot turn it off. */
 const ADUE = 1n << 61n;
 const FIOM = 1n;
+const MIP = 0x344;
 
 const read64 = (offset: number) => (c: Context) => load('i64', c.hart, offset);
 const put = (offset: number, c: Context, value: Value) => c.f.store('i64', c.hart, offset, value);
@@ -97,6 +98,15 @@ function writeStatus(c: Context, value: Expr, mask: bigint): void {
 }
 
 const pending = (c: Context) => load('i64', c.hart, H.mip).or(load('i64', c.hart, H.lines));
+
+/**
+ * What `csrrs` and `csrrc` change of a register that reads as `old`: of mip only what software wrote, not SEIP's line from outside
+ * (3.1.9). No other register has bits that both drive.
+ */
+export function updated(hart: Expr, number: Expr, old: Expr): Expr {
+  const software = number.eq(MIP).and(load('i32', i32(0), G.revision).ne(0));
+  return software.select(load('i64', hart, H.mip), old);
+}
 
 /** mtvec and stvec: direct or vectored; other modes are reserved and ignored (3.1.7). */
 const vector = (number: number, name: string, offset: number): Csr => ({
@@ -303,7 +313,7 @@ export const CSRS: readonly Csr[] = [
   plain(0x342, 'mcause', H.mcause),
   plain(0x343, 'mtval', H.mtval),
   {
-    number: 0x344,
+    number: MIP,
     name: 'mip',
     read: pending,
     write: (c, v) => {

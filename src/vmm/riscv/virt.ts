@@ -19,6 +19,7 @@ import { Machine } from '../machine.ts';
 import { PagedDisk, Ram } from '../memory.ts';
 import { Pages } from '../pages.ts';
 import { Probes } from '../probes.ts';
+import { MACHINE_REVISION } from '../revision.ts';
 import { type BootFiles, dynamicInfo, planBoot } from './boot.ts';
 import { RiscvCpu } from './cpu.ts';
 import { IRQ } from './hart.ts';
@@ -35,6 +36,8 @@ export interface BoardDescription {
   readonly quantum: number;
   /** `drawn`: whose turn it is, and for how long, is an input. Otherwise harts take turns of `quantum` steps. */
   readonly schedule?: 'fixed' | 'drawn';
+  /** Of the emulated hardware (see ../revision.ts): the newest unless said otherwise. */
+  readonly revision?: number;
   /** Wall clock at position 0, ns since 1970. */
   readonly rtcOffsetNs: bigint;
   readonly disks: readonly { readonly sizeBytes: number; readonly readOnly: boolean }[];
@@ -59,10 +62,11 @@ export function buildVirt(board: BoardDescription, source: InputSource): VirtMac
     diskPages.reduce((a, b) => a + b, 0),
     digester,
   );
+  const { harts, revision = MACHINE_REVISION } = board;
   const clock = new Clock(memory, board.psPerStep);
   const bus = new Bus();
   const probes = new Probes();
-  const cpu = new RiscvCpu(memory, board.harts, pages, bus, clock, probes, {
+  const cpu = new RiscvCpu(memory, harts, revision, pages, bus, clock, probes, {
     sbi: (hart) => sbi.call(hart),
     tohost: () => htif(),
   });
@@ -95,14 +99,15 @@ export function buildVirt(board: BoardDescription, source: InputSource): VirtMac
 
   const plic = attach(
     new Plic('plic', {
-      harts: board.harts,
+      harts,
+      revision,
       output: (hart, mode, level) => cpu.setLine(hart, mode === 'M' ? IRQ.MEI : IRQ.SEI, level),
     }),
     VIRT.plic,
   );
   attach(
     new Clint('clint', hostFor('clint', noLine), {
-      harts: board.harts,
+      harts,
       msip: (hart, level) => cpu.setLine(hart, IRQ.MSI, level),
       mtip: (hart, level) => cpu.setLine(hart, IRQ.MTI, level),
       timeOffset: (ticks) => cpu.setTimeOffset(ticks),

@@ -11,6 +11,7 @@ import {
   SLOT_ADDRESS,
 } from '../../../scripts/insn-batch.ts';
 import { Ram } from '../../../src/vmm/memory.ts';
+import { MACHINE_REVISION } from '../../../src/vmm/revision.ts';
 import { CSRS } from '../../../src/vmm/riscv/csr.ts';
 import { disassemble } from '../../../src/vmm/riscv/disassembler.ts';
 import { bootVirt, buildVirt, type VirtMachine } from '../../../src/vmm/riscv/virt.ts';
@@ -22,6 +23,8 @@ const STEPS_PER_CASE = 2000;
 export interface MachineOptions {
   harts?: number;
   quantum?: number;
+  /** Of the hardware; the newest unless said otherwise. */
+  revision?: number;
   /** `builtin`: the program is the supervisor, and the machine's own firmware takes its calls. */
   bios?: 'none' | 'builtin';
 }
@@ -34,13 +37,14 @@ const NO_INPUT = {
 /** A machine at reset with a flat program: at the start of its memory for M-mode, where kernels lie for a supervisor. */
 export function bareMachine(
   image: Uint8Array,
-  { harts = 1, quantum = 1000, bios = 'none' }: MachineOptions = {},
+  { harts = 1, quantum = 1000, revision = MACHINE_REVISION, bios = 'none' }: MachineOptions = {},
 ): VirtMachine {
   const board = {
     harts,
     memoryBytes: MEMORY_MIB * 2 ** 20,
     psPerStep: 1000,
     quantum,
+    revision,
     rtcOffsetNs: 0n,
     disks: [],
     boot: { append: '' },

@@ -1,5 +1,6 @@
 /** Zicsr (unprivileged specification, chapter 6) and the supervisor and machine instructions (privileged, 3.3 and 12.2). */
 import { type Expr, i64, load } from '../../codegen/expr.ts';
+import { updated } from '../csr.ts';
 import { type Instruction, insn } from '../encoding.ts';
 import { H, MSTATUS, PRIV } from '../hart.ts';
 import type { Semantics } from '../semantics.ts';
@@ -20,7 +21,7 @@ const csr = (update: Update | null, immediate: boolean) => (s: Semantics) => {
   s.illegalIf(rt.csrAllowed.call(s.hart, number, writes).eqz());
   const old = f.let(rt.csrRead.call(s.hart, number));
   f.if(writes, () => {
-    f.do(rt.csrWrite, s.hart, number, update ? update(old, operand) : operand);
+    f.do(rt.csrWrite, s.hart, number, update ? update(updated(s.hart, number, old), operand) : operand);
   });
   s.rd(old);
   f.if(writes, () => s.resume(s.next));
