@@ -15,15 +15,14 @@ import {
   decodeChunkHeader,
   decodePrefix,
   decodeTrailer,
-  decompressPayload,
   FORMAT_VERSION,
   MAX_HEADER_BYTES,
-  PAYLOAD_OFFSET,
   PREFIX_BYTES,
   TRAILER_BYTES,
 } from './container.ts';
 import { type PlacedChunk, placedBytes } from './encoder.ts';
 import type { TraceSource } from './file.ts';
+import { decompressPayload, PAYLOAD_OFFSET } from './payload.ts';
 import {
   type CheckpointRecord,
   checkpointFrom,

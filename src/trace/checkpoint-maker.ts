@@ -56,7 +56,7 @@ export class CheckpointMaker {
     let given = 0;
     for (let row = 0; row < pages.length; row++) {
       if (gone.has(pages[row])) continue;
-      hashes.set(givenHashes.subarray(given * 4, given * 4 + 4), row * 4);
+      for (let word = 0; word < 4; word++) hashes[row * 4 + word] = givenHashes[given * 4 + word];
       refs[row] = givenRefs[given++];
     }
     assert(given === givenRefs.length, `${given} pages with ${givenRefs.length} contents`);

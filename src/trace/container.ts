@@ -5,10 +5,10 @@
  * All numbers are little-endian. Every byte of a trace is under a CRC-32.
  */
 import { crc32 } from 'node:zlib';
-import { compress, decompress } from 'lz4-wasm-nodejs';
 import { assert } from '../base/assert.ts';
 import { TraceDamage } from './bytes.ts';
 import { STATE_BYTES_MAX } from './checks.ts';
+import { compressed } from './lz4.ts';
 
 /** The newest format that this version writes and reads. */
 export const FORMAT_VERSION = 4;
@@ -107,7 +107,7 @@ export function decodePrefix(bytes: Uint8Array): Prefix | undefined {
   return { version: v.getUint32(8, true), headerBytes: v.getUint32(12, true), headerCrc: v.getUint32(16, true) };
 }
 
-/** Compresses where it helps and puts the chunk header in front. */
+/** Compresses where it helps and puts the chunk header in front. The bytes lie in memory that the next call uses again. */
 export function encodeChunk(
   type: ChunkType,
   sequence: number,
@@ -118,23 +118,22 @@ export function encodeChunk(
   const limit = CHUNK_LIMITS[type];
   const fits = raw.length <= limit.rawBytes && records.count >= 1 && records.count <= limit.count;
   assert(fits, `a ${type} chunk of ${records.count} records, ${raw.length} bytes`);
-  const packed = raw.length >= 32 ? lz4Compress(raw) : raw;
-  const useLz4 = packed.length < raw.length;
-  const payload = useLz4 ? packed : raw;
+  const { bytes, isBlock } = compressed(raw, CHUNK_HEADER_BYTES);
+  const payload = bytes.subarray(CHUNK_HEADER_BYTES);
   const header: ChunkHeader = {
     type,
-    codec: useLz4 ? 'lz4' : 'none',
+    codec: isBlock ? 'lz4' : 'none',
     sequence,
     ...records,
     rawBytes: raw.length,
     storedBytes: payload.length,
     payloadCrc: crc32(payload),
   };
-  const bytes = new Uint8Array(CHUNK_HEADER_BYTES + payload.length);
   const v = view(bytes);
   v.setUint32(0, CHUNK_MAGIC, true);
   bytes[4] = CHUNK_TYPES.indexOf(type) + 1;
   bytes[5] = CODECS.indexOf(header.codec);
+  v.setUint16(6, 0, true);
   v.setUint32(8, sequence, true);
   v.setUint32(12, records.count, true);
   v.setUint32(16, header.rawBytes, true);
@@ -143,7 +142,6 @@ export function encodeChunk(
   v.setFloat64(32, records.last, true);
   v.setUint32(40, header.payloadCrc, true);
   v.setUint32(44, crc32(bytes.subarray(0, 44), seed), true);
-  bytes.set(payload, CHUNK_HEADER_BYTES);
   return { bytes, header };
 }
 
@@ -194,29 +192,6 @@ export function checkChunkHeader(h: Omit<ChunkHeader, 'payloadCrc'>) {
 /** Whether the bytes in the file are those that were written. */
 export function checkStored(header: ChunkHeader, stored: Uint8Array) {
   if (crc32(stored) !== header.payloadCrc) throw new TraceDamage(`checksum of the ${header.type} data is wrong`);
-}
-
-/** Room that `decompressPayload` needs before a payload. */
-export const PAYLOAD_OFFSET = 4;
-
-/** The raw bytes of a checked payload, which lies at `PAYLOAD_OFFSET` of a buffer; what is before it is lost. */
-export function decompressPayload(header: ChunkHeader, buffer: Uint8Array): Uint8Array {
-  if (header.codec === 'none') return buffer.subarray(PAYLOAD_OFFSET);
-  // The package wants the raw length in front; the file has it in the chunk header only.
-  view(buffer).setUint32(0, header.rawBytes, true);
-  let raw: Uint8Array;
-  try {
-    raw = decompress(buffer);
-  } catch (error) {
-    throw new TraceDamage(`${header.type} data cannot be decompressed (${String(error)})`);
-  }
-  if (raw.length !== header.rawBytes) throw new TraceDamage(`${header.rawBytes} bytes expected, found ${raw.length}`);
-  return raw;
-}
-
-function lz4Compress(raw: Uint8Array): Uint8Array {
-  // Without the package's length prefix this is a plain LZ4 block.
-  return compress(raw).subarray(4);
 }
 
 export function encodeTrailer(indexOffset: number, seed: number): Uint8Array {

@@ -66,10 +66,15 @@ export class ContentNumbers {
 
   #numberOf(words: Uint32Array, at: number): number | null {
     if ((words[at] | words[at + 1] | words[at + 2] | words[at + 3]) === 0) return ABSENT;
-    if (this.#zeroHash?.every((word, i) => word === words[at + i])) return ZERO;
+    if (this.#zeroHash && isSame(this.#zeroHash, 0, words, at)) return ZERO;
     const known = this.#known.find(words, at);
     return known === 0 ? null : known;
   }
+}
+
+/** Whether the hashes at these places are. */
+function isSame(a: Uint32Array, i: number, b: Uint32Array, j: number): boolean {
+  return a[i] === b[j] && a[i + 1] === b[j + 1] && a[i + 2] === b[j + 2] && a[i + 3] === b[j + 3];
 }
 
 function isZero(page: Uint8Array): boolean {
@@ -105,7 +110,7 @@ export class ContentTable {
   add(words: Uint32Array, at: number, content: number) {
     if (++this.#size * 2 > this.#contents.length) this.#grow();
     const slot = this.#slot(words, at);
-    this.#keys.set(words.subarray(at, at + 4), slot * 4);
+    for (let i = 0; i < 4; i++) this.#keys[slot * 4 + i] = words[at + i];
     this.#contents[slot] = content;
   }
 
@@ -119,13 +124,7 @@ export class ContentTable {
     mixed = Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35);
     let slot = (mixed ^ (mixed >>> 16)) & mask;
     while (this.#contents[slot] !== 0) {
-      const k = slot * 4;
-      const same =
-        keys[k] === words[at] &&
-        keys[k + 1] === words[at + 1] &&
-        keys[k + 2] === words[at + 2] &&
-        keys[k + 3] === words[at + 3];
-      if (same) break;
+      if (isSame(keys, slot * 4, words, at)) break;
       slot = (slot + 1) & mask;
     }
     return slot;
@@ -139,7 +138,7 @@ export class ContentTable {
     for (let i = 0; i < contents.length; i++) {
       if (contents[i] === 0) continue;
       const slot = this.#slot(keys, i * 4);
-      this.#keys.set(keys.subarray(i * 4, i * 4 + 4), slot * 4);
+      for (let k = 0; k < 4; k++) this.#keys[slot * 4 + k] = keys[i * 4 + k];
       this.#contents[slot] = contents[i];
     }
   }

@@ -1,11 +1,13 @@
 /** Which content each page has at a checkpoint, out of the changes of all up to it. Columns, because a machine has up to millions of pages. */
 import { HASH_BYTES, type PageChanges } from './changes.ts';
 
+const HASH_WORDS = HASH_BYTES / 4;
+
 export class PageMap {
   /** Row of each page that was ever named. */
   readonly #rows = new Map<number, number>();
   #refs = new Int32Array(1024);
-  #hashes = new Uint8Array(1024 * HASH_BYTES);
+  #hashes = new Int32Array(1024 * HASH_WORDS);
 
   /** Pages that were ever named. */
   get size(): number {
@@ -13,6 +15,7 @@ export class PageMap {
   }
 
   apply({ pages, refs, hashes }: PageChanges): void {
+    const words = new Int32Array(hashes.buffer, hashes.byteOffset, pages.length * HASH_WORDS);
     for (let i = 0; i < pages.length; i++) {
       let row = this.#rows.get(pages[i]);
       if (row === undefined) {
@@ -21,34 +24,36 @@ export class PageMap {
         if (row === this.#refs.length) this.#grow();
       }
       this.#refs[row] = refs[i];
-      this.#hashes.set(hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES), row * HASH_BYTES);
+      for (let word = 0; word < HASH_WORDS; word++)
+        this.#hashes[row * HASH_WORDS + word] = words[i * HASH_WORDS + word];
     }
   }
 
   /** Puts a page's hash into 4 words; zeros if it has none. */
   copyHash(page: number, into: Int32Array): void {
     const row = this.#rows.get(page);
-    if (row === undefined) into.fill(0);
-    else into.set(new Int32Array(this.#hashes.buffer, row * HASH_BYTES, HASH_BYTES / 4));
+    for (let word = 0; word < HASH_WORDS; word++)
+      into[word] = row === undefined ? 0 : this.#hashes[row * HASH_WORDS + word];
   }
 
   /** All pages, ascending; those that are no more as absent. */
   all(): PageChanges {
     const pages = Uint32Array.from(this.#rows.keys()).sort();
     const refs = new Int32Array(pages.length);
-    const hashes = new Uint8Array(pages.length * HASH_BYTES);
+    const hashes = new Int32Array(pages.length * HASH_WORDS);
     for (let i = 0; i < pages.length; i++) {
       const row = this.#rows.get(pages[i])!;
       refs[i] = this.#refs[row];
-      hashes.set(this.#hashes.subarray(row * HASH_BYTES, (row + 1) * HASH_BYTES), i * HASH_BYTES);
+      for (let word = 0; word < HASH_WORDS; word++)
+        hashes[i * HASH_WORDS + word] = this.#hashes[row * HASH_WORDS + word];
     }
-    return { pages, refs, hashes };
+    return { pages, refs, hashes: new Uint8Array(hashes.buffer) };
   }
 
   #grow(): void {
     const [refs, hashes] = [this.#refs, this.#hashes];
     this.#refs = new Int32Array(refs.length * 2);
-    this.#hashes = new Uint8Array(hashes.length * 2);
+    this.#hashes = new Int32Array(hashes.length * 2);
     this.#refs.set(refs);
     this.#hashes.set(hashes);
   }

@@ -100,7 +100,7 @@ function closing({ chunks, checkpoints, seed, keptBytes, replayable, end: writte
     const { bytes, header } = encodeChunk(type, all.length, records, raw, seed);
     const { payloadCrc: _, ...placed } = header;
     all.push({ ...placed, offset });
-    parts.push(bytes);
+    parts.push(bytes.slice());
     offset += bytes.length;
   };
   if (!written) append('end', encode('End', endFields(end)));
