@@ -5,7 +5,7 @@
 import { assert } from '../base/assert.ts';
 import { DIGESTER_BYTES, Digester } from '../vmm/digest.ts';
 import { PAGE_BYTES } from '../vmm/layout.ts';
-import { ABSENT, HASH_BYTES } from './changes.ts';
+import { ABSENT, HASH_BYTES, ZERO } from './changes.ts';
 import type { Checkpoint, TakenCheckpoint } from './checks.ts';
 import { ContentNumbers } from './content-table.ts';
 import type { PageMap } from './page-map.ts';
@@ -20,6 +20,7 @@ const KNOWN_MAX = 1 << 21;
 
 export class CheckpointMaker {
   readonly #digester = new Digester(new WebAssembly.Memory({ initial: Math.ceil(DIGESTER_BYTES / WASM_PAGE_BYTES) }));
+  readonly #zeroHash = new Int32Array(4);
   readonly #numbers = new ContentNumbers();
   /** What each page has at the checkpoint before. */
   readonly #before: PageMap;
@@ -33,9 +34,10 @@ export class CheckpointMaker {
   constructor(before: PageMap, knownMax = KNOWN_MAX) {
     this.#before = before;
     this.#knownMax = knownMax;
+    this.#digester.hashOf(new Uint8Array(PAGE_BYTES), this.#zeroHash, 0);
   }
 
-  /** Contents of pages that the checkpoint to come changes. Gives those that the trace does not have yet to `fresh`, in the order of their numbers. */
+  /** Contents of pages that the checkpoint to come changes, but not of zeros. Gives those that the trace does not have yet to `fresh`, in the order of their numbers. */
   contents(contents: Uint8Array, fresh: (content: Uint8Array) => void): void {
     if (this.#numbers.count > this.#knownMax + this.#before.size) this.#numbers.keepOnly(this.#before.all());
     const count = contents.length / PAGE_BYTES;
@@ -47,17 +49,24 @@ export class CheckpointMaker {
   }
 
   /** After the contents of all of its pages. */
-  make({ absent, ...taken }: TakenCheckpoint): Checkpoint {
+  make({ absent, zeros, ...taken }: TakenCheckpoint): Checkpoint {
     const { pages, state } = taken;
     const [givenHashes, givenRefs] = [joined(this.#hashes), joined(this.#refs)];
     const hashes = new Int32Array(pages.length * 4);
     const refs = new Int32Array(pages.length).fill(ABSENT);
-    const gone = new Set(absent);
-    let given = 0;
+    // All three lists are ascending.
+    let [given, gone, empty] = [0, 0, 0];
     for (let row = 0; row < pages.length; row++) {
-      if (gone.has(pages[row])) continue;
-      for (let word = 0; word < 4; word++) hashes[row * 4 + word] = givenHashes[given * 4 + word];
-      refs[row] = givenRefs[given++];
+      if (pages[row] === absent[gone]) {
+        gone++;
+      } else if (pages[row] === zeros[empty]) {
+        empty++;
+        for (let word = 0; word < 4; word++) hashes[row * 4 + word] = this.#zeroHash[word];
+        refs[row] = ZERO;
+      } else {
+        for (let word = 0; word < 4; word++) hashes[row * 4 + word] = givenHashes[given * 4 + word];
+        refs[row] = givenRefs[given++];
+      }
     }
     assert(given === givenRefs.length, `${given} pages with ${givenRefs.length} contents`);
     this.#hashes = [];

@@ -21,7 +21,7 @@ export interface Checkpoint extends Mark, PageChanges {
   state: Uint8Array;
 }
 
-/** A checkpoint as the recorder takes it; the contents of its pages go before it. */
+/** A checkpoint as the recorder takes it; the contents of its other pages go before it. */
 export interface TakenCheckpoint extends Mark {
   /** Machine state without its memory. */
   state: Uint8Array;
@@ -29,6 +29,8 @@ export interface TakenCheckpoint extends Mark {
   pages: Uint32Array;
   /** Those of them that are no more. */
   absent: number[];
+  /** And those that hold nothing but zeros: over a third of what a booting kernel writes. */
+  zeros: number[];
 }
 
 /** Our own numbers, before they are written: what cannot be read back must never be written. */
@@ -75,7 +77,7 @@ export function isTurn(hart: number, steps: number): boolean {
   return whole && hart >= 0 && hart < HARTS_MAX && steps > 0 && steps <= TURN_STEPS_MAX;
 }
 
-export function checkTaken({ position, timeNs, state, pages }: Omit<TakenCheckpoint, 'absent'>) {
+export function checkTaken({ position, timeNs, state, pages }: Omit<TakenCheckpoint, 'absent' | 'zeros'>) {
   checkWhole(position, 'position');
   checkWhole(timeNs, 'time');
   assert(state.length <= STATE_BYTES_MAX, `a machine state of ${state.length} bytes`);

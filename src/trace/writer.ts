@@ -5,6 +5,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import type { Input } from '../vmm/inputs.ts';
+import { PAGE_BYTES } from '../vmm/layout.ts';
 import {
   type Checkpoint,
   checkCheckpoint,
@@ -34,6 +35,8 @@ const MESSAGE_BYTES = 1 << 20;
 
 /** What may wait for the worker. Beyond it the recorder waits, because memory is not endless. */
 const BACKLOG_BYTES_MAX = 256 << 20;
+const ZEROS = Buffer.alloc(PAGE_BYTES);
+
 /** A disk that accepts nothing for so long will not come back. */
 const STALL_MS_MAX = 60_000;
 
@@ -59,7 +62,7 @@ export function startWriterThread(): Worker {
 }
 
 /** A checkpoint as the recorder sees it. */
-export interface CheckpointSource extends Omit<TakenCheckpoint, 'absent'> {
+export interface CheckpointSource extends Omit<TakenCheckpoint, 'absent' | 'zeros'> {
   /** The 4096 bytes of a page, by its place in `pages`, or null if it is no more; asked for during the call. */
   content: (row: number) => Uint8Array | null;
 }
@@ -191,14 +194,16 @@ export class TraceWriter {
     const { position, pages, state } = source;
     checkTaken(source);
     const absent: number[] = [];
+    const zeros: number[] = [];
     this.#sendContents('pages', position, (add) => {
       for (let row = 0; row < pages.length; row++) {
         const bytes = content(row);
-        if (bytes) add(bytes);
-        else absent.push(pages[row]);
+        if (!bytes) absent.push(pages[row]);
+        else if (ZEROS.equals(bytes)) zeros.push(pages[row]);
+        else add(bytes);
       }
     });
-    this.#post({ kind: 'taken', checkpoint: { ...source, absent } }, state.length + pages.length * 8);
+    this.#post({ kind: 'taken', checkpoint: { ...source, absent, zeros } }, state.length + pages.length * 8);
     if (position === 0) this.#send();
   }
 
