@@ -82,9 +82,11 @@ async function compare(t: TestContext, elf: string, guest: Guest, count: number,
     variables.forEach((ours, n) => {
       const said = (blocks[n]?.split('\n=')[1] ?? 'gdb says nothing').trim().replaceAll(/\s+/g, ' ');
       // A struct without members is written as in C.
-      const theirs = said.replaceAll('{<No data fields>}', '{}');
+      const theirs = said.replaceAll('{<No data fields>}', '{}').replace(/^\[uninitialized\] /, '');
       // While a trap saves registers, gdb has no frame behind it; and it forgets variables that an inlined copy does not mention.
       if (theirs === '') return;
+      // Or takes the function of the same name for them.
+      if (ours.name === ours.fn && /^0x[0-9a-f]{1,2}$/.test(theirs)) return;
       compared++;
       if (!ours.text.includes('<')) known++;
       // Of calls, gdb makes less use than it could.

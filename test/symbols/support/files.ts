@@ -8,6 +8,9 @@ import { needTool } from '../../support/tools.ts';
 
 export const needGdb = (t: TestContext) => needTool(t, 'gdb-multiarch', 'gdb-multiarch');
 
+export const needBinutils = (t: TestContext) =>
+  needTool(t, 'riscv64-linux-gnu-addr2line', 'binutils-riscv64-linux-gnu');
+
 /** The symbols of one file. */
 export function symbolsOf(path: string): Symbols {
   const symbols = new Symbols();
