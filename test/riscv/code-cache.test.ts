@@ -208,3 +208,31 @@ test('a region with a hot loop is made anew once, however long that takes', () =
   assert.ok(hot.includes(INNER));
   assert.equal(new Set(hot).size, hot.length, `${hot.length} regions, each made once`);
 });
+
+test('a loop that takes a small part of the time is not worth making a region anew', () => {
+  const { machine, compiler } = countingBeside();
+  const { jit } = machine.cpu;
+  jit.blockHotAfter = 8;
+  compiler.stuck = false;
+  const sampled = jit.sampled.bind(jit);
+  let page: Parameters<typeof sampled>[0] | undefined;
+  jit.sampled = (at) => {
+    page = at;
+  };
+  machine.run(2 ** 21);
+  const look = (offset: number, times: number) => {
+    for (let n = 0; n < times; n++) sampled(page!, offset);
+  };
+  const hot = () => {
+    jit.compile();
+    return compiler.begun.filter((plan) => plan.hot.length > 0).length;
+  };
+  const ELSEWHERE = 2048;
+  look(ELSEWHERE, 1000);
+  look(INNER, 20);
+  look(ELSEWHERE, 4);
+  assert.equal(hot(), 0, '20 looks of 1024');
+  look(INNER, 50);
+  look(ELSEWHERE, 974);
+  assert.ok(hot() > 0, '70 looks of 2048');
+});

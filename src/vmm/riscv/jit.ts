@@ -37,6 +37,8 @@ const CODE_BYTES_MAX = 150e6;
  * laid out several times; then after twice as many, and so on.
  */
 const HOT_AFTER_LOOKS = 32;
+/** And one in so many of those that have found the page's code running: a loop that takes less is not worth making several regions anew. */
+const HOT_SHARE = 32;
 /** Pages whose looks are remembered. */
 const SAMPLED_PAGES_MAX = 1000;
 /** Regions that are being compiled at a time: whatever else is asked for meanwhile must become hot again. */
@@ -428,7 +430,7 @@ export class Jit {
     if (!looks) return false;
     let count = 0;
     for (const { offset } of instructions) count += looks[(offset & (PAGE_BYTES - 1)) / 2];
-    return count >= this.blockHotAfter;
+    return count >= this.blockHotAfter && count * HOT_SHARE >= looks[RECORDS_PER_PAGE];
   }
 
   /** Stores have come beside code for so long that they will go on: regions can do them from now on. Those that cannot run on until others take their places. */
