@@ -75,7 +75,7 @@ export class TraceEncoder {
   readonly #group = new Uint8Array(PAGES_PER_CHUNK * PAGE_BYTES);
   #grouped = 0;
 
-  /** If the sink throws, nothing but `rollback` may follow. */
+  /** The sink has its bytes until it returns. If it throws, nothing but `rollback` may follow. */
   constructor(header: TraceHeader, sink: (bytes: Uint8Array) => void) {
     this.#header = encodeHeader(header);
     this.#sink = sink;

@@ -1,6 +1,6 @@
 /**
  * Compresses to an LZ4 block (LZ4 Block Format Description, 1.6), by generated code: the package's compressor takes a third longer, and copies
- * what it gives twice.
+ * what it makes twice.
  *
  * A table knows for each hash of five bytes where they were last. A match is taken as soon as one is found; the longer none is, the
  * larger are the steps.
@@ -24,14 +24,14 @@ const MATCH_MIN = 4;
 const DISTANCE_MAX = 65535;
 /** After so many failures to find a match, steps become one byte longer. */
 const SKIP_SHIFT = 6;
-/** Spreads five bytes; a prime. */
-const PRIME = 889523592379n;
+/** Spreads five bytes over the table: the fraction of the golden ratio. */
+const SPREAD = 0x9e3779b97f4a7c15n;
 
 /** Where in the table the place of these bytes is. */
 const slotOf = (word: Expr) =>
   word
     .shl(24n)
-    .mul(PRIME)
+    .mul(SPREAD)
     .shrU(BigInt(64 - TABLE_BITS))
     .wrap()
     .shl(2);
