@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { ConsoleLog } from '../../src/replay/console-log.ts';
 import { diff } from '../../src/replay/diff.ts';
 import { Timeline } from '../../src/replay/timeline.ts';
@@ -77,4 +78,14 @@ test('a branch of the end, and what cannot be branched', async (t) => {
   const chaos = await chronovisor('branch', path, '-o', to, '--chaos', '1');
   assert.match(chaos.stderr, /recorded with the fixed schedule/);
   assert.equal(existsSync(to), false);
+});
+
+test('a branch of an old trace lives on the revision of the machine that it was recorded on', async (t) => {
+  const to = join(scratch(t), 'branch');
+  const old = fileURLToPath(new URL('../../../traces/heisenbug-v1.trace', import.meta.url));
+  const branched = await chronovisor('branch', old, '-o', to, '--at', '1000000');
+  assert.equal(branched.code, 1, branched.stderr);
+  const trace = TraceReader.open(to);
+  assert.equal(trace.header.machine.revision, 0);
+  assert.equal(verify(trace).steps, trace.end?.position);
 });
