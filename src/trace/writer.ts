@@ -35,10 +35,10 @@ const MESSAGE_BYTES = 1 << 20;
 
 /** What may wait for the worker. Beyond it the recorder waits, because memory is not endless. */
 const BACKLOG_BYTES_MAX = 256 << 20;
-const ZEROS = Buffer.alloc(PAGE_BYTES);
-
 /** A disk that accepts nothing for so long will not come back. */
 const STALL_MS_MAX = 60_000;
+
+const ZEROS = Buffer.alloc(PAGE_BYTES);
 
 export interface WriterOptions {
   /** Replace an existing file. It is replaced only when the new one has something to replay. */
