@@ -115,40 +115,51 @@ function encodingOf(instruction: Instruction, compressed: Compressed | undefined
   };
 }
 
-/** Encodings by some of the bits that they fix, so that few are tried. */
-function byKey(keys: number, all: readonly Encoding[], keyMask: number, bitsOf: (key: number) => number): Encoding[][] {
-  return Array.from({ length: keys }, (_, key) =>
-    all.filter(({ pattern: { match, mask } }) => ((bitsOf(key) ^ match) & mask & keyMask) === 0),
-  );
+/** Encodings by some of the bits that all of them may fix, so that few are tried. */
+class KeyedEncodings {
+  readonly #all: readonly Encoding[];
+  readonly #mask: number;
+  readonly #byKey = new Map<number, readonly Encoding[]>();
+
+  constructor(all: readonly Encoding[], mask: number) {
+    this.#all = all;
+    this.#mask = mask;
+  }
+
+  /** Those that bits may be of. */
+  of(bits: number): readonly Encoding[] {
+    const key = bits & this.#mask;
+    let found = this.#byKey.get(key);
+    if (!found) {
+      found = this.#all.filter(({ pattern: { match, mask } }) => ((key ^ match) & mask & this.#mask) === 0);
+      this.#byKey.set(key, found);
+    }
+    return found;
+  }
 }
 
-/** By opcode and funct3 (bits 2 to 6 and 12 to 14). */
-const wideEncodings = byKey(
-  256,
+/** By opcode and funct3. */
+const wideEncodings = new KeyedEncodings(
   INSTRUCTIONS.map((instruction) => encodingOf(instruction, undefined)),
   0x707f,
-  (key) => (key & 31) * 4 + 3 + ((key >> 5) << 12),
 );
-const compressedEncodings = byKey(
-  32,
+const compressedEncodings = new KeyedEncodings(
   COMPRESSED.map((compressed) => {
     const instruction = byName.get(compressed.base);
     assert(instruction, `base instruction ${compressed.base}`);
     return encodingOf(instruction, compressed);
   }),
   0xe003,
-  (key) => (key & 3) | ((key >> 2) << 13),
 );
 
 /** The encoding that bits are of, 16 of them for a compressed instruction; null if they are no instruction. */
 function find(bits: number): Encoding | null {
   if ((bits & 3) === 3) {
-    const key = ((bits >> 2) & 31) | (((bits >> 12) & 7) << 5);
-    for (const encoding of wideEncodings[key]) if (encoding.pattern.matches(bits)) return encoding;
+    for (const encoding of wideEncodings.of(bits)) if (encoding.pattern.matches(bits)) return encoding;
     return null;
   }
   if (bits === 0) return null;
-  for (const encoding of compressedEncodings[(bits & 3) | ((bits >> 13) << 2)]) {
+  for (const encoding of compressedEncodings.of(bits)) {
     const { pattern, compressed } = encoding;
     if (pattern.matches(bits) && compressed!.valid(bits, pattern)) return encoding;
   }
