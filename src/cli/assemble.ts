@@ -1,7 +1,6 @@
 /** The machine that options describe, with its guest in its memory. */
 import { randomBytes } from 'node:crypto';
 import { basename } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { UserError } from '../base/assert.ts';
 import { Random } from '../base/random.ts';
 import { CompilerThread } from '../compiler/thread.ts';
@@ -31,8 +30,8 @@ export interface AssembledMachine {
   readonly description: MachineDescription;
   /** What its trace says of the guest, beside the machine; a large kernel is searched for it. */
   readonly notes: () => TraceHeader['notes'];
-  /** Memory that the kernel's file was read into, and that nobody needs any more. */
-  readonly scratch: SharedArrayBuffer | null;
+  /** Memory that the kernel's file was read into, if it is shared; nobody writes it any more. */
+  readonly kernelMemory: SharedArrayBuffer | null;
 }
 
 /**
@@ -95,7 +94,7 @@ export async function assembleMachine(
     }),
     import('../vmm/riscv/virt.ts'),
   ]);
-  const kernel = kernelBytes && decompressed({ name: `--kernel ${args.kernel}`, bytes: kernelBytes });
+  const kernel = kernelBytes && (await decompressed({ name: `--kernel ${args.kernel}`, bytes: kernelBytes }));
   bootVirt(machine, description, { bios, kernel, initrd }, source);
   const notes = () => {
     const release = kernel && linuxRelease(kernel);
@@ -106,7 +105,8 @@ export async function assembleMachine(
     return found;
   };
   const buffer = kernelBytes?.buffer;
-  return { machine, compiler, description, notes, scratch: buffer instanceof SharedArrayBuffer ? buffer : null };
+  const kernelMemory = buffer instanceof SharedArrayBuffer ? buffer : null;
+  return { machine, compiler, description, notes, kernelMemory };
 }
 
 /** Random numbers from a seed as the command line gives it, or the host's. */
@@ -121,7 +121,7 @@ function readNamed(option: string, path: string): NamedFile {
 }
 
 /** Kernels often come compressed (`Image.gz`). */
-function decompressed(file: NamedFile): NamedFile {
+async function decompressed(file: NamedFile): Promise<NamedFile> {
   const { name, bytes: packed } = file;
   if (packed[0] !== 0x1f || packed[1] !== 0x8b) return file;
   // The last four bytes tell the length; whoever lies there does not make us allocate it.
@@ -131,6 +131,8 @@ function decompressed(file: NamedFile): NamedFile {
     throw new UserError(
       `${name}: ${bytes(length)} when decompressed: more than any guest's memory, or the file is cut short`,
     );
+  // Loaded by those that need it: a start is short.
+  const { gunzipSync } = await import('node:zlib');
   let unpacked: Uint8Array;
   try {
     unpacked = gunzipSync(packed.slice(), { maxOutputLength: Math.max(1, length) });

@@ -145,14 +145,17 @@ export async function assembleLiving(args: MachineArguments, output: Output | nu
     : null;
   let writer: TraceWriter | null = null;
   const { assembleMachine } = await import('./assemble.ts');
-  const { machine, compiler, description, notes, scratch } = await assembleMachine(args, kernelRead, (source, of) =>
-    output
-      ? recordedSource(
-          source,
-          () => writer!,
-          () => of().position,
-        )
-      : source,
+  const { machine, compiler, description, notes, kernelMemory } = await assembleMachine(
+    args,
+    kernelRead,
+    (source, of) =>
+      output
+        ? recordedSource(
+            source,
+            () => writer!,
+            () => of().position,
+          )
+        : source,
   );
   if (tracing && output) {
     const { TraceWriter, thread } = await tracing;
@@ -165,7 +168,7 @@ export async function assembleLiving(args: MachineArguments, output: Output | nu
     writer = new TraceWriter(output.path, header, {
       force: output.force,
       thread,
-      ...(scratch ? { scratch } : {}),
+      ...(kernelMemory ? { lasting: kernelMemory } : {}),
     });
   }
   const recorder = writer ? new Recorder(machine, writer) : null;

@@ -76,7 +76,7 @@ export class Recorder {
     const changed = this.checkpoints === 0 ? pages.presentPages() : written;
     this.#lastCheckpoint = taken.position;
     this.checkpoints++;
-    this.#writer.checkpoint({ ...taken, pages: changed, content: (row) => pages.read(changed[row]) });
+    this.#writer.checkpoint({ ...taken, pages: changed, content: (row) => pages.look(changed[row]) });
   }
 
   /** Takes the last checkpoint and closes the trace. */

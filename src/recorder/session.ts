@@ -96,9 +96,6 @@ export class Session {
     this.#options = options;
     this.#machine = options.machine;
     this.#recorder = options.recorder;
-    // A recorder has taken its first checkpoint by now; without one the machine still needs a state to reboot to.
-    if (!this.#recorder && this.#machine.position === 0)
-      this.#machine.pages.release(this.#machine.snapshot().snapshot.pages);
     this.#script = [...(options.script ?? [])];
     this.#input = options.input ?? new Uint8Array();
     this.#watch = new TextWatch(options.until ?? null);

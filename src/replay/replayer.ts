@@ -6,7 +6,6 @@ import { assert, Divergence, UserError } from '../base/assert.ts';
 import { buildMachine } from '../compiler/machine.ts';
 import { ABSENT, type CheckpointInfo, type TimedInput, type TraceReader } from '../trace/index.ts';
 import { type InputSource, isChange, type PulledInput, type PushedInput } from '../vmm/inputs.ts';
-import { PAGE_BYTES } from '../vmm/layout.ts';
 import type { MachineSnapshot, ResetState } from '../vmm/machine.ts';
 import type { OutsideChange, PageSnapshot } from '../vmm/pages.ts';
 import type { VirtMachine } from '../vmm/riscv/virt.ts';
@@ -83,7 +82,7 @@ export class Replayer {
       },
     };
     this.machine = buildMachine({ ...trace.header.machine, rtcOffsetNs: trace.header.machine.rtcOffsetNs }, source);
-    this.machine.pages.outside = (content, target) => this.trace.page(content, target);
+    this.machine.pages.outside = (content) => this.trace.page(content);
     this.#refs = new Int32Array(this.machine.pages.count).fill(ABSENT);
     this.machine.reset = resetStateOf(trace);
     this.check(position);
@@ -276,7 +275,6 @@ export class Replayer {
 function resetStateOf(trace: TraceReader): ResetState {
   const first = trace.checkpoints[0];
   let refs: Map<number, number> | null = null;
-  const content = new Uint8Array(PAGE_BYTES);
   return {
     state: () => trace.state(first),
     page: (page) => {
@@ -285,9 +283,7 @@ function resetStateOf(trace: TraceReader): ResetState {
         refs = new Map(Array.from(changes.pages, (number, i) => [number, changes.refs[i]]));
       }
       const ref = refs.get(page) ?? ABSENT;
-      if (ref === ABSENT) return null;
-      trace.page(ref, content);
-      return content;
+      return ref === ABSENT ? null : trace.page(ref);
     },
   };
 }

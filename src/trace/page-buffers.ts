@@ -1,6 +1,7 @@
 /**
  * Buffers in which page contents go to the writer's thread. They are shared and used again: memory fresh from the system costs more than copying
- * the pages into it, and buffers that are handed over for good keep the garbage collector busy.
+ * the pages into it, and buffers that are handed over for good keep the garbage collector busy. Pages in memory that nobody writes any more, as a kernel's file has
+ * them, are not copied at all.
  */
 import { PAGE_BYTES } from '../vmm/layout.ts';
 
@@ -10,31 +11,70 @@ const KEPT_MAX = 64;
 
 export class PageBuffers {
   readonly #free: Uint8Array[] = [];
-  /** What the thread has, in the order in which it will be done with it: buffers, and null for a part of one that has more room. */
+  /** What the thread has, in the order in which it will be done with it: buffers, and null for a part of one that has more room, or of no buffer. */
   readonly #away: (Uint8Array | null)[] = [];
+  readonly #send: (pages: Uint8Array) => void;
+  readonly #lasting: SharedArrayBuffer | null;
   #done = 0;
   #filled: Uint8Array | null = null;
   #used = 0;
   #sent = 0;
+  /** Pages in a row that need no copy. */
+  #run: Uint8Array | null = null;
 
-  constructor(scratch?: SharedArrayBuffer) {
-    const bytes = Math.min(scratch?.byteLength ?? 0, KEPT_MAX * BUFFER_BYTES);
-    for (let at = 0; scratch && at + BUFFER_BYTES <= bytes; at += BUFFER_BYTES) {
-      this.#free.push(new Uint8Array(scratch, at, BUFFER_BYTES));
+  /** `send` is given pages in the order in which they were added. What lies in `lasting` never changes. */
+  constructor(send: (pages: Uint8Array) => void, lasting: SharedArrayBuffer | null) {
+    this.#send = send;
+    this.#lasting = lasting;
+  }
+
+  add(page: Uint8Array): void {
+    if (page.buffer === this.#lasting) this.#addLasting(page);
+    else this.#addCopy(page);
+  }
+
+  /** Sends what has been added since the last time. */
+  flush(): void {
+    this.#flushRun();
+    this.#flushCopies();
+  }
+
+  /** The thread is done with so many of what it was sent altogether. */
+  returned(count: number): void {
+    for (; this.#done < count; this.#done++) {
+      const buffer = this.#away.shift();
+      if (buffer && this.#free.length < KEPT_MAX) this.#free.push(buffer);
     }
   }
 
-  /** Copies a page; returns what is to be sent when a buffer has become full. */
-  add(page: Uint8Array): Uint8Array | null {
+  #addLasting(page: Uint8Array): void {
+    this.#flushCopies();
+    const run = this.#run;
+    if (run && run.byteOffset + run.length === page.byteOffset && run.length < BUFFER_BYTES) {
+      this.#run = new Uint8Array(run.buffer, run.byteOffset, run.length + PAGE_BYTES);
+      return;
+    }
+    this.#flushRun();
+    this.#run = page;
+  }
+
+  #addCopy(page: Uint8Array): void {
+    this.#flushRun();
     this.#filled ??= this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER_BYTES));
     this.#filled.set(page, this.#used);
     this.#used += PAGE_BYTES;
-    return this.#used === BUFFER_BYTES ? this.flush() : null;
+    if (this.#used === BUFFER_BYTES) this.#flushCopies();
   }
 
-  /** What has been copied since this was last asked for; null if nothing. */
-  flush(): Uint8Array | null {
-    if (!this.#filled || this.#used === this.#sent) return null;
+  #flushRun(): void {
+    if (!this.#run) return;
+    this.#away.push(null);
+    this.#send(this.#run);
+    this.#run = null;
+  }
+
+  #flushCopies(): void {
+    if (!this.#filled || this.#used === this.#sent) return;
     const sent = this.#filled.subarray(this.#sent, this.#used);
     const isFull = this.#used === BUFFER_BYTES;
     this.#away.push(isFull ? this.#filled : null);
@@ -43,14 +83,6 @@ export class PageBuffers {
       this.#used = 0;
     }
     this.#sent = this.#used;
-    return sent;
-  }
-
-  /** The thread is done with so many of what `flush` has returned altogether. */
-  returned(count: number): void {
-    for (; this.#done < count; this.#done++) {
-      const buffer = this.#away.shift();
-      if (buffer && this.#free.length < KEPT_MAX) this.#free.push(buffer);
-    }
+    this.#send(sent);
   }
 }

@@ -19,6 +19,7 @@ import type { CheckpointRecord, TraceEnd, TraceHeader } from './schema.ts';
 const CACHE_BYTES = 16 << 20;
 /** What checkpoints change, likewise: going to one takes the lists of all after the full one before it. */
 const CHANGES_BYTES = 16 << 20;
+const ZEROS = new Uint8Array(PAGE_BYTES);
 
 export interface CheckpointInfo extends CheckpointRecord {
   /** Place in `checkpoints`. */
@@ -200,20 +201,16 @@ export class TraceReader {
     return all;
   }
 
-  /** Copies the content of a page that `changes` referred to into `target` (4096 bytes). */
-  page(ref: number, target: Uint8Array) {
-    assert(target.length === PAGE_BYTES, `a page of ${target.length} bytes`);
-    if (ref === ZERO) {
-      target.fill(0);
-      return;
-    }
+  /** The content of a page that `changes` referred to: 4096 bytes, not to be written. */
+  page(ref: number): Uint8Array {
+    if (ref === ZERO) return ZEROS;
     const content = ref - FIRST_CONTENT;
     const { chunks, before } = this.#pages;
     const at = firstAbove(before, content) - 1;
     const chunk = chunks[at];
     assert(content >= 0 && chunk !== undefined && content < before[at] + chunk.count, `no page content ${ref}`);
     const offset = (content - before[at]) * PAGE_BYTES;
-    target.set(this.#contents(chunk).subarray(offset, offset + PAGE_BYTES));
+    return this.#contents(chunk).subarray(offset, offset + PAGE_BYTES);
   }
 
   /** Hands out stored contents by their numbers, which ascend; what `use` is given stays only during the call. */
@@ -221,11 +218,10 @@ export class TraceReader {
     const { chunks, before } = this.#pages;
     let at = 0;
     let loaded: Uint8Array | null = null;
-    const zeros = new Uint8Array(PAGE_BYTES);
     const room = new Uint8Array(chunks.reduce((most, chunk) => Math.max(most, placedBytes(chunk)), 0));
     for (const [i, ref] of refs.entries()) {
       if (ref === ZERO) {
-        use(i, zeros);
+        use(i, ZEROS);
         continue;
       }
       const content = ref - FIRST_CONTENT;

@@ -47,8 +47,8 @@ export interface WriterOptions {
   maxBytes?: number;
   /** Started before; the writer starts its own without it. */
   thread?: Worker;
-  /** Memory to begin with: what has been used costs less than what the system gives. */
-  scratch?: SharedArrayBuffer;
+  /** Memory that nobody writes any more: pages that lie there need not be copied. */
+  lasting?: SharedArrayBuffer;
 }
 
 /** Starts what writes a trace: it takes a while to load, in which a machine can be put together. Ends with the program if it is not used. */
@@ -89,6 +89,8 @@ export class TraceWriter {
   #waiting: { kind: 'drained' | 'closed'; resolve: (reply: WorkerReply) => void; reject: (e: Error) => void }[] = [];
 
   readonly #buffers: PageBuffers;
+  /** What is being sent: pages of this kind, of a checkpoint at a position. */
+  #sending: { readonly kind: 'pages' | 'contents'; readonly position: number } = { kind: 'pages', position: 0 };
   #gathered: TraceRecord[] = [];
   #gatheredBytes = 0;
   #position = 0;
@@ -115,7 +117,9 @@ export class TraceWriter {
   /** Creates the file at once: a `UserError` says why it cannot be. */
   constructor(path: string, header: TraceHeader, options: WriterOptions = {}) {
     this.#path = path;
-    this.#buffers = new PageBuffers(options.scratch);
+    this.#buffers = new PageBuffers((contents) => {
+      this.#post({ ...this.#sending, contents }, contents.length);
+    }, options.lasting ?? null);
     const file = createFile(path, options.force ?? false);
     const { port1, port2 } = new MessageChannel();
     const progress = new SharedArrayBuffer(PROGRESS.slots * 8);
@@ -255,11 +259,9 @@ export class TraceWriter {
     this.#throwFailed();
     this.#postEvents();
     this.#buffers.returned(Number(Atomics.load(this.#progress, PROGRESS.buffersDone)));
-    const send = (contents: Uint8Array | null) => {
-      if (contents) this.#post({ kind, position, contents }, contents.length);
-    };
-    give((content) => send(this.#buffers.add(content)));
-    send(this.#buffers.flush());
+    this.#sending = { kind, position };
+    give((content) => this.#buffers.add(content));
+    this.#buffers.flush();
   }
 
   #advance(position: number) {

@@ -64,16 +64,26 @@ export class FramePool {
     return frame;
   }
 
-  /** Gives a frame without a slot one, with what `read` writes there; if it fails, all stays as it was. */
-  fetch(frame: number, read: (content: number, target: Uint8Array) => void): void {
+  /** The same for contents with numbers in a row; returns the first of the frames, whose numbers are in a row as well. */
+  outsideInRow(content: number, count: number): number {
+    const first = this.#frames;
+    this.#frames += count;
+    if (this.#frames > FRAMES + 1) throw tooMuch();
+    for (let i = 0; i < count; i++) this.#outside[first + i] = content + i;
+    this.#references.fill(1, first, first + count);
+    return first;
+  }
+
+  /** What a frame without a slot holds, as the number that `outside` was given. */
+  outsideOf(frame: number): number {
+    return this.#outside[frame];
+  }
+
+  /** Gives a frame without a slot one, with what it holds. */
+  fetch(frame: number, content: Uint8Array): void {
     assert(this.#address[frame] === 0, `frame ${frame} has no slot`);
     const slot = this.#slot();
-    try {
-      read(this.#outside[frame], this.#memory.subarray(slot, slot + PAGE_BYTES));
-    } catch (error) {
-      this.#freeSlots.push(slot);
-      throw error;
-    }
+    this.#memory.set(content, slot);
     this.#address[frame] = slot;
   }
 

@@ -123,7 +123,7 @@ export class Machine<P extends Processor = Processor> {
   #turnSteps = 0;
   #stop: StopRequest | null = null;
   #paused = false;
-  /** What a reboot goes back to; the first state that is taken, if that is at position 0, unless somebody else knows. */
+  /** What a reboot goes back to. */
   reset: ResetState | null = null;
 
   constructor(parts: MachineParts<P>) {
@@ -287,7 +287,6 @@ export class Machine<P extends Processor = Processor> {
     const state = this.#saveState();
     const { snapshot: pages, changed } = this.pages.snapshot();
     this.cpu.dropHostAddresses();
-    this.#rememberReset(state);
     return { snapshot: { position: this.position, timeNs: this.clock.now(), pages, state }, changed };
   }
 
@@ -296,7 +295,6 @@ export class Machine<P extends Processor = Processor> {
     const state = this.#saveState();
     const pages = this.pages.changes();
     this.cpu.dropHostAddresses();
-    this.#rememberReset(state);
     return { position: this.position, timeNs: this.clock.now(), state, pages };
   }
 
@@ -307,10 +305,10 @@ export class Machine<P extends Processor = Processor> {
     return this.#digester.finish(memory, state);
   }
 
-  #rememberReset(state: Uint8Array): void {
-    if (this.position !== 0 || this.reset) return;
-    const { snapshot } = this.pages.snapshot();
-    this.reset = { state: () => state, page: (page) => this.pages.readAt(snapshot, page) };
+  /** Says that a reboot goes back to the state as it is now, with this in memory. */
+  rememberReset(page: ResetState['page']): void {
+    const state = this.#saveState();
+    this.reset = { state: () => state, page };
   }
 
   /** Most of the fields are those of devices, and where a guest computes, none of them has changed since the last time. */

@@ -66,8 +66,10 @@ export class Pages {
   /** Digest of the pages whose hashes are known. */
   #sum: Uint8Array = new Uint8Array(16);
   #chunks = 0;
-  /** Writes the content with a number into a page. */
-  outside: (content: number, target: Uint8Array) => void = () => assert(false, 'nothing lies outside');
+  /** The 4096 bytes of the content with a number, not to be written. */
+  outside: (content: number) => Uint8Array = (content) => {
+    throw new Error(`no content ${content} lies outside`);
+  };
 
   constructor(memory: WebAssembly.Memory, ramPages: number, diskPages: number, digester: Digester) {
     this.pool = new FramePool(memory);
@@ -114,6 +116,13 @@ export class Pages {
     return this.pool.bytes(this.#frames[page]);
   }
 
+  /** The same, but a page whose content lies outside stays there. */
+  look(page: number): Uint8Array | null {
+    const frame = this.#frames[page];
+    if (frame === 0) return null;
+    return this.pool.address(frame) === 0 ? this.#outsideOf(page, frame, this.#hashes) : this.pool.bytes(frame);
+  }
+
   /** The 32 bits at an offset of a page, without sign. */
   word(page: number, offset: number): number {
     const address = this.#addressForReading(page);
@@ -128,6 +137,22 @@ export class Pages {
     const at = address + offset;
     if (size === 8) return view.getBigUint64(at, true);
     return BigInt(size === 4 ? view.getUint32(at, true) : size === 2 ? view.getUint16(at, true) : view.getUint8(at));
+  }
+
+  /** Says that so many pages of RAM, from one on, of which none was ever touched, hold contents that lie outside and have the pages' numbers. */
+  place(first: number, count: number): void {
+    const end = first + count;
+    assert(end <= this.ramPages, `page ${end - 1} of the guest's files lies in RAM`);
+    const frame = this.pool.outsideInRow(first, count);
+    for (let page = first; page < end; page++) {
+      assert(this.#frames[page] === 0, 'the page was never touched');
+      this.#frames[page] = frame + page - first;
+      this.#flags[page] |= PAGE_FLAG.protected;
+    }
+    for (let index = Math.floor(first / CHUNK_PAGES); index * CHUNK_PAGES < end; index++) {
+      this.#ownHashes(index).incomplete = true;
+      this.#changed.add(index);
+    }
   }
 
   /** A page's storage for writing. */
@@ -236,6 +261,9 @@ export class Pages {
       }
       const at = change.page % CHUNK_PAGES;
       if (frames[at] !== 0) this.pool.release(frames[at]);
+      if (change.content >= 0 && !isKnown(change.hashes, change.at)) {
+        throw new UserError(`memory page ${change.page}: the trace has no hash of its content`);
+      }
       frames[at] = change.content < 0 ? 0 : this.pool.outside(change.content);
       const { words } = hashes[index]!;
       this.#digester.remove(change.page, words, 4 * at);
@@ -325,21 +353,26 @@ export class Pages {
     this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.watched);
   }
 
-  /** Fetches what a page holds, and makes sure that it is what has the page's hash. */
   #fetch(page: number, frame: number, hashes: PageSnapshot['hashes']): void {
-    const { pool } = this;
-    pool.fetch(frame, (content, target) => {
-      this.outside(content, target);
-      const { words } = hashes[Math.floor(page / CHUNK_PAGES)]!;
-      const at = (page % CHUNK_PAGES) * 4;
+    this.pool.fetch(frame, this.#outsideOf(page, frame, hashes));
+  }
+
+  /** What a page without a slot holds: if its hash is known, what has that hash. */
+  #outsideOf(page: number, frame: number, hashes: PageSnapshot['hashes']): Uint8Array {
+    const number = this.pool.outsideOf(frame);
+    const content = this.outside(number);
+    const { words } = hashes[Math.floor(page / CHUNK_PAGES)]!;
+    const at = (page % CHUNK_PAGES) * 4;
+    if (isKnown(words, at)) {
       const found = new Int32Array(4);
-      this.#digester.hash(target.byteOffset, found, 0);
+      this.#digester.hashOf(content, found, 0);
       if (found.some((word, i) => word !== words[at + i])) {
         throw new UserError(
-          `memory page ${page}: content ${content} of the trace does not have the hash that it should have`,
+          `memory page ${page}: content ${number} of the trace does not have the hash that it should have`,
         );
       }
-    });
+    }
+    return content;
   }
 
   /** Host address of a page's content; 0 while it was never touched. */

@@ -110,9 +110,9 @@ function outside(pages: Pages) {
   const hashes = new Int32Array(4 * 257);
   for (let byte = 0; byte < 256; byte++) digester.hashOf(new Uint8Array(PAGE_BYTES).fill(byte), hashes, 4 * byte);
   const fetched: number[] = [];
-  pages.outside = (content, target) => {
+  pages.outside = (content) => {
     fetched.push(content);
-    target.fill(content);
+    return new Uint8Array(PAGE_BYTES).fill(content);
   };
   const holds = (page: number, byte: number | null): OutsideChange => {
     return { page, content: byte ?? -1, hashes, at: 4 * (byte ?? 256) };
@@ -153,17 +153,48 @@ test('what lies outside is fetched when somebody looks, once, and counts from th
   assert.equal(pages.pool.slots, 6, 'four pages of one, and two that the other has');
 });
 
+test('pages that were placed lie outside until somebody looks, and count as what they hold', () => {
+  const pages = freshPages();
+  const { fetched } = outside(pages);
+  pages.place(3, 2);
+  pages.place(510, 4);
+  assert.deepEqual([...pages.presentPages()], [3, 4, 510, 511, 512, 513]);
+  assert.deepEqual([pages.look(4)![0], pages.look(4)![PAGE_BYTES - 1], pages.look(6)], [4, 4, null]);
+  assert.equal(pages.pool.slots, 0, 'a look leaves a page where it is');
+  assert.deepEqual([firstByte(pages, 511), pages.look(511)![1]], [511 % 256, 511 % 256]);
+  assert.equal(pages.pool.slots, 1);
+  const plain = freshPages();
+  for (const page of [3, 4, 510, 511, 512, 513]) fill(plain, page, page);
+  const { snapshot } = pages.snapshot();
+  assert.equal(pages.pool.slots, 1, 'nor does a snapshot need it');
+  pages.write(512)[0] = 9;
+  plain.write(512)[0] = 9;
+  assert.deepEqual([...pages.changes()], [512], 'a page counts as written when it was');
+  assert.equal(hex(pages.digest()), hex(plain.digest()));
+  assert.deepEqual(fetched, [4, 4, 511, 512, 3, 4, 510, 513]);
+  pages.restore(snapshot);
+  fill(plain, 512, 512);
+  assert.equal(hex(pages.digest()), hex(plain.digest()));
+  pages.drop(3);
+  plain.drop(3);
+  assert.equal(hex(pages.digest()), hex(plain.digest()));
+  assert.throws(() => pages.place(513, 2), /never touched/);
+  assert.throws(() => pages.place(RAM_PAGES - 1, 2), /lies in RAM/);
+});
+
 test('a content that is not what its hash says is refused, and may be right the next time', () => {
   const pages = freshPages();
   const { holds } = outside(pages);
   const right = pages.outside;
   pages.restore(pages.derive(null, [holds(6, 42)]));
-  pages.outside = (_, target) => target.fill(43);
+  pages.outside = () => new Uint8Array(PAGE_BYTES).fill(43);
   assert.throws(() => pages.read(6), /memory page 6: .* hash/);
   pages.outside = () => {
     throw new Error('unreadable');
   };
   assert.throws(() => pages.touch(6), /unreadable/);
+  const unknown = { page: 7, content: 1, hashes: new Int32Array(4), at: 0 };
+  assert.throws(() => pages.derive(null, [unknown]), /memory page 7: .* no hash/);
   assert.equal(pages.pool.slots, 0);
   pages.outside = right;
   assert.equal(firstByte(pages, 6), 42);

@@ -294,7 +294,7 @@ function readPages(reader: TraceReader, index: number) {
   const { pages, refs, hashes } = reader.changes(reader.checkpoints[index]);
   return Array.from(pages, (page, i) => {
     const content = new Uint8Array(4096);
-    if (refs[i] >= 0) reader.page(refs[i], content);
+    if (refs[i] >= 0) content.set(reader.page(refs[i]));
     return { page, absent: refs[i] < 0, hash: hashes.slice(i * 16, i * 16 + 16), content };
   });
 }

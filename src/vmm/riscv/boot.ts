@@ -23,6 +23,52 @@ export interface BootPiece {
   readonly bytes: Uint8Array;
 }
 
+/**
+ * What lies in memory at reset. Kernels are large, and a guest needs few of their pages at once: nothing is copied until somebody asks for a page.
+ * Of pieces that overlap the later ones count.
+ */
+export class BootImage {
+  readonly #pieces: BootPiece[] = [];
+
+  add(address: number, bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#pieces.push({ address, bytes });
+  }
+
+  /** The pages of RAM that have something of it, as stretches in ascending order that do not overlap. */
+  *stretches(): Generator<{ readonly first: number; readonly count: number }> {
+    const stretches = this.#pieces.map(({ address, bytes }) => {
+      return { first: pageOf(address), end: pageOf(address + bytes.length - 1) + 1 };
+    });
+    let done = 0;
+    for (const { first, end } of stretches.sort((a, b) => a.first - b.first)) {
+      const from = Math.max(first, done);
+      if (from < end) yield { first: from, count: end - from };
+      done = Math.max(done, end);
+    }
+  }
+
+  /** The 4096 bytes of a page, not to be written: where they can be, a part of what was added. Null for one that has nothing of it. */
+  page(page: number): Uint8Array | null {
+    const start = RAM_BASE + page * PAGE_BYTES;
+    const here = this.#pieces.filter(({ address, bytes }) => {
+      return address < start + PAGE_BYTES && address + bytes.length > start;
+    });
+    if (here.length === 0) return null;
+    const { address, bytes } = here[here.length - 1];
+    if (address <= start && address + bytes.length >= start + PAGE_BYTES) {
+      return bytes.subarray(start - address, start - address + PAGE_BYTES);
+    }
+    const content = new Uint8Array(PAGE_BYTES);
+    for (const { address, bytes } of here) {
+      const from = Math.max(address, start);
+      content.set(bytes.subarray(from - address, start + PAGE_BYTES - address), from - start);
+    }
+    return content;
+  }
+}
+
+const pageOf = (address: number) => Math.floor((address - RAM_BASE) / PAGE_BYTES);
+
 export interface BootPlan {
   /** How harts start: in S-mode under the built-in firmware, or in M-mode. */
   readonly mode: 'supervisor' | 'machine';

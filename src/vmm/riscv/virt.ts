@@ -20,7 +20,7 @@ import { PagedDisk, Ram } from '../memory.ts';
 import { Pages } from '../pages.ts';
 import { Probes } from '../probes.ts';
 import { MACHINE_REVISION } from '../revision.ts';
-import { type BootFiles, dynamicInfo, planBoot } from './boot.ts';
+import { type BootFiles, BootImage, dynamicInfo, planBoot } from './boot.ts';
 import { RiscvCpu } from './cpu.ts';
 import { IRQ } from './hart.ts';
 import { Sbi, startSupervisor } from './sbi.ts';
@@ -185,12 +185,9 @@ export function bootVirt(
   source: InputSource,
 ): void {
   const { cpu, pages } = machine;
-  const ram = new Ram(pages, (page) => cpu.pageWritten(page));
   const plan = planBoot(files, board.memoryBytes);
-  for (const piece of plan.pieces) {
-    assert(ram.contains(piece.address, piece.bytes.length), `boot piece at 0x${piece.address.toString(16)}`);
-    ram.write(piece.address, piece.bytes);
-  }
+  const image = new BootImage();
+  for (const { address, bytes } of plan.pieces) image.add(address, bytes);
   const tree = virtTree({
     harts: board.harts,
     memoryBytes: board.memoryBytes,
@@ -203,8 +200,11 @@ export function bootVirt(
     rngSeed: source.entropy('rng-seed', RNG_SEED_BYTES),
     ...(plan.initrd ? { initrd: plan.initrd } : {}),
   });
-  ram.write(plan.treeAddress, tree);
-  ram.write(plan.dynamicAddress, dynamicInfo(plan.kernelEntry));
+  image.add(plan.treeAddress, tree);
+  image.add(plan.dynamicAddress, dynamicInfo(plan.kernelEntry));
+  const content = (page: number) => image.page(page);
+  pages.outside = (page) => content(page)!;
+  for (const { first, count } of image.stretches()) pages.place(first, count);
   if (plan.mode === 'supervisor') cpu.useFirmware();
   if (plan.tohost !== 0) {
     cpu.tohost = plan.tohost;
@@ -221,4 +221,5 @@ export function bootVirt(
     cpu.setX(hart, 11, BigInt(plan.treeAddress));
     cpu.setX(hart, 12, BigInt(plan.dynamicAddress));
   }
+  machine.rememberReset(content);
 }
