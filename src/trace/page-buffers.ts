@@ -19,8 +19,6 @@ export class PageBuffers {
   #filled: Uint8Array | null = null;
   #used = 0;
   #sent = 0;
-  /** Pages in a row that need no copy. */
-  #run: Uint8Array | null = null;
 
   /** `send` is given pages in the order in which they were added. What lies in `lasting` never changes. */
   constructor(send: (pages: Uint8Array) => void, lasting: SharedArrayBuffer | null) {
@@ -28,52 +26,14 @@ export class PageBuffers {
     this.#lasting = lasting;
   }
 
-  add(page: Uint8Array): void {
-    if (page.buffer === this.#lasting) this.#addLasting(page);
-    else this.#addCopy(page);
+  /** One page, or some in a row. */
+  add(pages: Uint8Array): void {
+    if (pages.buffer === this.#lasting) this.#sendLasting(pages);
+    else for (let at = 0; at < pages.length; at += PAGE_BYTES) this.#copy(pages.subarray(at, at + PAGE_BYTES));
   }
 
   /** Sends what has been added since the last time. */
   flush(): void {
-    this.#flushRun();
-    this.#flushCopies();
-  }
-
-  /** The thread is done with so many of what it was sent altogether. */
-  returned(count: number): void {
-    for (; this.#done < count; this.#done++) {
-      const buffer = this.#away.shift();
-      if (buffer && this.#free.length < KEPT_MAX) this.#free.push(buffer);
-    }
-  }
-
-  #addLasting(page: Uint8Array): void {
-    this.#flushCopies();
-    const run = this.#run;
-    if (run && run.byteOffset + run.length === page.byteOffset && run.length < BUFFER_BYTES) {
-      this.#run = new Uint8Array(run.buffer, run.byteOffset, run.length + PAGE_BYTES);
-      return;
-    }
-    this.#flushRun();
-    this.#run = page;
-  }
-
-  #addCopy(page: Uint8Array): void {
-    this.#flushRun();
-    this.#filled ??= this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER_BYTES));
-    this.#filled.set(page, this.#used);
-    this.#used += PAGE_BYTES;
-    if (this.#used === BUFFER_BYTES) this.#flushCopies();
-  }
-
-  #flushRun(): void {
-    if (!this.#run) return;
-    this.#away.push(null);
-    this.#send(this.#run);
-    this.#run = null;
-  }
-
-  #flushCopies(): void {
     if (!this.#filled || this.#used === this.#sent) return;
     const sent = this.#filled.subarray(this.#sent, this.#used);
     const isFull = this.#used === BUFFER_BYTES;
@@ -84,5 +44,29 @@ export class PageBuffers {
     }
     this.#sent = this.#used;
     this.#send(sent);
+  }
+
+  /** The thread is done with so many of what it was sent altogether. */
+  returned(count: number): void {
+    for (; this.#done < count; this.#done++) {
+      const buffer = this.#away.shift();
+      if (buffer && this.#free.length < KEPT_MAX) this.#free.push(buffer);
+    }
+  }
+
+  #sendLasting(pages: Uint8Array): void {
+    this.flush();
+    // In parts, so that the thread can begin.
+    for (let at = 0; at < pages.length; at += BUFFER_BYTES) {
+      this.#away.push(null);
+      this.#send(pages.subarray(at, at + BUFFER_BYTES));
+    }
+  }
+
+  #copy(page: Uint8Array): void {
+    this.#filled ??= this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER_BYTES));
+    this.#filled.set(page, this.#used);
+    this.#used += PAGE_BYTES;
+    if (this.#used === BUFFER_BYTES) this.flush();
   }
 }

@@ -39,6 +39,8 @@ const BACKLOG_BYTES_MAX = 256 << 20;
 const STALL_MS_MAX = 60_000;
 
 const ZEROS = Buffer.alloc(PAGE_BYTES);
+/** Most pages differ from zeros at once, which takes no call to see. */
+const isZeros = (page: Uint8Array) => page[0] === 0 && page[PAGE_BYTES - 8] === 0 && ZEROS.equals(page);
 
 export interface WriterOptions {
   /** Replace an existing file. It is replaced only when the new one has something to replay. */
@@ -63,7 +65,10 @@ export function startWriterThread(): Worker {
 
 /** A checkpoint as the recorder sees it. */
 export interface CheckpointSource extends Omit<TakenCheckpoint, 'absent' | 'zeros'> {
-  /** The 4096 bytes of a page, by its place in `pages`, or null if it is no more; asked for during the call. */
+  /**
+   * The 4096 bytes of a page, by its place in `pages`, or null if it is no more; asked for during the call. They may be more: those of the pages in
+   * the places behind it, which are not asked for then.
+   */
   content: (row: number) => Uint8Array | null;
 }
 
@@ -200,11 +205,13 @@ export class TraceWriter {
     const absent: number[] = [];
     const zeros: number[] = [];
     this.#sendContents('pages', position, (add) => {
-      for (let row = 0; row < pages.length; row++) {
+      for (let row = 0; row < pages.length; ) {
         const bytes = content(row);
+        const count = bytes ? bytes.length / PAGE_BYTES : 1;
         if (!bytes) absent.push(pages[row]);
-        else if (ZEROS.equals(bytes)) zeros.push(pages[row]);
+        else if (count === 1 && isZeros(bytes)) zeros.push(pages[row]);
         else add(bytes);
+        row += count;
       }
     });
     this.#post({ kind: 'taken', checkpoint: { ...source, absent, zeros } }, state.length + pages.length * 8);

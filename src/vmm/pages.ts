@@ -6,7 +6,7 @@
 import { assert, UserError } from '../base/assert.ts';
 import type { Digester } from './digest.ts';
 import { FramePool } from './frames.ts';
-import { DECODED_TABLE_BASE, PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_TABLE_BASE } from './layout.ts';
+import { DECODED_TABLE_BASE, PAGE_BYTES, PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_TABLE_BASE } from './layout.ts';
 
 const CHUNK_PAGES = 512;
 /** A frame and a hash for each. */
@@ -66,7 +66,7 @@ export class Pages {
   /** Digest of the pages whose hashes are known. */
   #sum: Uint8Array = new Uint8Array(16);
   #chunks = 0;
-  /** The 4096 bytes of the content with a number, not to be written. */
+  /** The bytes of the content with a number, not to be written: 4096, or more if what lies behind are the contents with the numbers behind. */
   outside: (content: number) => Uint8Array = (content) => {
     throw new Error(`no content ${content} lies outside`);
   };
@@ -116,11 +116,23 @@ export class Pages {
     return this.pool.bytes(this.#frames[page]);
   }
 
-  /** The same, but a page whose content lies outside stays there. */
+  /**
+   * The same, but a page whose content lies outside stays there; and if the pages behind it do, too, all are given whose contents lie in a row.
+   */
   look(page: number): Uint8Array | null {
     const frame = this.#frames[page];
     if (frame === 0) return null;
-    return this.pool.address(frame) === 0 ? this.#outsideOf(page, frame, this.#hashes) : this.pool.bytes(frame);
+    if (this.pool.address(frame) !== 0) return this.pool.bytes(frame);
+    const bytes = this.#outsideOf(page, frame, this.#hashes);
+    const content = this.pool.outsideOf(frame);
+    let count = 1;
+    while (count * PAGE_BYTES < bytes.length && this.#isOutside(page + count, content + count)) count++;
+    return bytes.subarray(0, count * PAGE_BYTES);
+  }
+
+  #isOutside(page: number, content: number): boolean {
+    const frame = page < this.count ? this.#frames[page] : 0;
+    return frame !== 0 && this.pool.address(frame) === 0 && this.pool.outsideOf(frame) === content;
   }
 
   /** The 32 bits at an offset of a page, without sign. */
@@ -139,11 +151,10 @@ export class Pages {
     return BigInt(size === 4 ? view.getUint32(at, true) : size === 2 ? view.getUint16(at, true) : view.getUint8(at));
   }
 
-  /** Says that so many pages of RAM, from one on, of which none was ever touched, hold contents that lie outside and have the pages' numbers. */
-  place(first: number, count: number): void {
-    const end = first + count;
+  /** Says that pages of RAM, from `first` to before `end`, of which none was ever touched, hold contents that lie outside and have the pages' numbers. */
+  place(first: number, end: number): void {
     assert(end <= this.ramPages, `page ${end - 1} of the guest's files lies in RAM`);
-    const frame = this.pool.outsideInRow(first, count);
+    const frame = this.pool.outsideInRow(first, end - first);
     for (let page = first; page < end; page++) {
       assert(this.#frames[page] === 0, 'the page was never touched');
       this.#frames[page] = frame + page - first;
@@ -354,10 +365,10 @@ export class Pages {
   }
 
   #fetch(page: number, frame: number, hashes: PageSnapshot['hashes']): void {
-    this.pool.fetch(frame, this.#outsideOf(page, frame, hashes));
+    this.pool.fetch(frame, this.#outsideOf(page, frame, hashes).subarray(0, PAGE_BYTES));
   }
 
-  /** What a page without a slot holds: if its hash is known, what has that hash. */
+  /** What a page without a slot holds, and perhaps more behind it: if its hash is known, what has that hash. */
   #outsideOf(page: number, frame: number, hashes: PageSnapshot['hashes']): Uint8Array {
     const number = this.pool.outsideOf(frame);
     const content = this.outside(number);
@@ -365,7 +376,7 @@ export class Pages {
     const at = (page % CHUNK_PAGES) * 4;
     if (isKnown(words, at)) {
       const found = new Int32Array(4);
-      this.#digester.hashOf(content, found, 0);
+      this.#digester.hashOf(content.subarray(0, PAGE_BYTES), found, 0);
       if (found.some((word, i) => word !== words[at + i])) {
         throw new UserError(
           `memory page ${page}: content ${number} of the trace does not have the hash that it should have`,

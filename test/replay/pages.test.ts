@@ -156,8 +156,8 @@ test('what lies outside is fetched when somebody looks, once, and counts from th
 test('pages that were placed lie outside until somebody looks, and count as what they hold', () => {
   const pages = freshPages();
   const { fetched } = outside(pages);
-  pages.place(3, 2);
-  pages.place(510, 4);
+  pages.place(3, 5);
+  pages.place(510, 514);
   assert.deepEqual([...pages.presentPages()], [3, 4, 510, 511, 512, 513]);
   assert.deepEqual([pages.look(4)![0], pages.look(4)![PAGE_BYTES - 1], pages.look(6)], [4, 4, null]);
   assert.equal(pages.pool.slots, 0, 'a look leaves a page where it is');
@@ -178,8 +178,28 @@ test('pages that were placed lie outside until somebody looks, and count as what
   pages.drop(3);
   plain.drop(3);
   assert.equal(hex(pages.digest()), hex(plain.digest()));
-  assert.throws(() => pages.place(513, 2), /never touched/);
-  assert.throws(() => pages.place(RAM_PAGES - 1, 2), /lies in RAM/);
+  assert.throws(() => pages.place(513, 515), /never touched/);
+  assert.throws(() => pages.place(RAM_PAGES - 1, RAM_PAGES + 1), /lies in RAM/);
+});
+
+test('a look gives the pages behind as well, as far as they lie outside in a row', () => {
+  const pages = freshPages();
+  const file = Uint8Array.from({ length: 9 * PAGE_BYTES }, (_, at) => Math.floor(at / PAGE_BYTES));
+  pages.outside = (content) => file.subarray((content - 20) * PAGE_BYTES);
+  pages.place(20, 26);
+  pages.place(27, 29);
+  const counts = () => {
+    return Array.from({ length: 11 }, (_, i) => {
+      const seen = pages.look(19 + i);
+      assert.ok(!seen || seen[0] === i - 1, `page ${19 + i}`);
+      return (seen?.length ?? 0) / PAGE_BYTES;
+    });
+  };
+  assert.deepEqual(counts(), [0, 6, 5, 4, 3, 2, 1, 0, 2, 1, 0]);
+  assert.deepEqual([firstByte(pages, 23), pages.read(23)!.length], [3, PAGE_BYTES]);
+  assert.deepEqual(counts(), [0, 3, 2, 1, 1, 2, 1, 0, 2, 1, 0]);
+  pages.drop(25);
+  assert.deepEqual(counts(), [0, 3, 2, 1, 1, 1, 0, 0, 2, 1, 0]);
 });
 
 test('a content that is not what its hash says is refused, and may be right the next time', () => {

@@ -15,22 +15,22 @@ test('a page that was handed over stays as it is until the thread is done with i
       memories.add(part.buffer);
       waiting.push(part);
     }, lasting);
-    /** A page in that memory, each but once. */
     let free = 0;
-    const lastingPage = () => {
-      // Here and there pages are not in a row.
-      if (random.below(10) === 0) free++;
-      return lasting && free < 1000 && random.below(8) > 0
-        ? new Uint8Array(lasting, PAGE_BYTES * free++, PAGE_BYTES)
-        : null;
+    /** Pages in that memory, each but once; or others. */
+    const somePages = () => {
+      const count = random.pick([1, 1, 2, 7, 150]);
+      const stay = lasting !== null && free + count < 1000 && random.below(8) > 0;
+      if (!stay) return new Uint32Array((PAGE_BYTES / 4) * Math.min(count, 3));
+      free += count;
+      return new Uint32Array(lasting, PAGE_BYTES * (free - count), (PAGE_BYTES / 4) * count);
     };
-    const page = new Uint32Array(PAGE_BYTES / 4);
     for (let round = 0; round < 150; round++) {
       for (let n = random.pick([0, 1, 1, 1, 3, 130, 300]); n > 0; n--) {
-        const stays = lastingPage();
-        const words = stays ? new Uint32Array(stays.buffer, stays.byteOffset, PAGE_BYTES / 4) : page;
-        words.fill(added++);
-        buffers.add(stays ?? new Uint8Array(page.buffer));
+        const pages = somePages();
+        for (let at = 0; at < pages.length; at += PAGE_BYTES / 4) pages.fill(added++, at, at + PAGE_BYTES / 4);
+        buffers.add(new Uint8Array(pages.buffer, pages.byteOffset, pages.length * 4));
+        // Copies may be written again at once.
+        if (pages.buffer !== lasting) pages.fill(-1);
       }
       buffers.flush();
       while (waiting.length > random.below(6)) {

@@ -23,51 +23,56 @@ export interface BootPiece {
   readonly bytes: Uint8Array;
 }
 
+/** Whole pages of RAM in a row, from `first` to before `end`. */
+export interface BootSpan {
+  readonly first: number;
+  readonly end: number;
+  readonly bytes: Uint8Array;
+}
+
 /**
- * What lies in memory at reset. Kernels are large, and a guest needs few of their pages at once: nothing is copied until somebody asks for a page.
+ * What lies in memory at reset. Kernels are large, and a guest needs few of their pages at once: whole pages of a file are no copies, and are asked for one by one.
  * Of pieces that overlap the later ones count.
  */
 export class BootImage {
-  readonly #pieces: BootPiece[] = [];
+  /** Ascending, none over another. */
+  readonly spans: readonly BootSpan[];
+  /** That which was asked last. */
+  #last: BootSpan | undefined;
 
-  add(address: number, bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#pieces.push({ address, bytes });
+  constructor(pieces: readonly BootPiece[]) {
+    const there = pieces.filter(({ bytes }) => bytes.length > 0);
+    const limits = there.flatMap(({ address, bytes }) => [address - RAM_BASE, address - RAM_BASE + bytes.length]);
+    const edges = new Set(limits.flatMap((at) => [Math.floor(at / PAGE_BYTES), Math.ceil(at / PAGE_BYTES)]));
+    const ordered = [...edges].sort((a, b) => a - b);
+    // From one edge to the next a piece has all or nothing; or there is but one page, a part of which it has.
+    this.spans = ordered.slice(1).flatMap((end, i) => spanOf(there, ordered[i], end) ?? []);
   }
 
-  /** The pages of RAM that have something of it, as stretches in ascending order that do not overlap. */
-  *stretches(): Generator<{ readonly first: number; readonly count: number }> {
-    const stretches = this.#pieces.map(({ address, bytes }) => {
-      return { first: pageOf(address), end: pageOf(address + bytes.length - 1) + 1 };
-    });
-    let done = 0;
-    for (const { first, end } of stretches.sort((a, b) => a.first - b.first)) {
-      const from = Math.max(first, done);
-      if (from < end) yield { first: from, count: end - from };
-      done = Math.max(done, end);
-    }
-  }
-
-  /** The 4096 bytes of a page, not to be written: where they can be, a part of what was added. Null for one that has nothing of it. */
-  page(page: number): Uint8Array | null {
-    const start = RAM_BASE + page * PAGE_BYTES;
-    const here = this.#pieces.filter(({ address, bytes }) => {
-      return address < start + PAGE_BYTES && address + bytes.length > start;
-    });
-    if (here.length === 0) return null;
-    const { address, bytes } = here[here.length - 1];
-    if (address <= start && address + bytes.length >= start + PAGE_BYTES) {
-      return bytes.subarray(start - address, start - address + PAGE_BYTES);
-    }
-    const content = new Uint8Array(PAGE_BYTES);
-    for (const { address, bytes } of here) {
-      const from = Math.max(address, start);
-      content.set(bytes.subarray(from - address, start + PAGE_BYTES - address), from - start);
-    }
-    return content;
+  /** The bytes from a page on to the end of its span, not to be written; null for a page that has nothing of the pieces. */
+  from(page: number): Uint8Array | null {
+    const has = (span: BootSpan) => span.first <= page && page < span.end;
+    if (!this.#last || !has(this.#last)) this.#last = this.spans.find(has);
+    const span = this.#last;
+    return span ? span.bytes.subarray((page - span.first) * PAGE_BYTES) : null;
   }
 }
 
-const pageOf = (address: number) => Math.floor((address - RAM_BASE) / PAGE_BYTES);
+function spanOf(pieces: readonly BootPiece[], first: number, end: number): BootSpan | null {
+  const [start, stop] = [RAM_BASE + first * PAGE_BYTES, RAM_BASE + end * PAGE_BYTES];
+  const here = pieces.filter(({ address, bytes }) => address < stop && address + bytes.length > start);
+  const top = here.at(-1);
+  if (!top) return null;
+  if (top.address <= start && top.address + top.bytes.length >= stop) {
+    return { first, end, bytes: top.bytes.subarray(start - top.address, stop - top.address) };
+  }
+  const bytes = new Uint8Array(stop - start);
+  for (const piece of here) {
+    const from = Math.max(piece.address, start);
+    bytes.set(piece.bytes.subarray(from - piece.address, stop - piece.address), from - start);
+  }
+  return { first, end, bytes };
+}
 
 export interface BootPlan {
   /** How harts start: in S-mode under the built-in firmware, or in M-mode. */

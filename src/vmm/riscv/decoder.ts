@@ -73,6 +73,9 @@ interface Encoding {
   readonly instruction: Instruction;
   readonly compressed: Compressed | undefined;
   readonly pattern: Pattern;
+  /** The pattern's, as numbers with a sign: V8 compares those fastest. */
+  readonly mask: number;
+  readonly match: number;
   readonly rd: Place;
   readonly rs1: Place;
   readonly rs2: Place;
@@ -100,10 +103,13 @@ function encodingOf(instruction: Instruction, compressed: Compressed | undefined
     if (!field) return { low: 0, ones: 0, base: 0 };
     return { low: field.low, ones: 2 ** field.width - 1, base: field.name === wanted ? 0 : 8 };
   };
+  const pattern = compressed?.pattern ?? instruction.pattern;
   return {
     instruction,
     compressed,
-    pattern: compressed?.pattern ?? instruction.pattern,
+    pattern,
+    mask: pattern.mask | 0,
+    match: pattern.match | 0,
     rd: place('rd', 7),
     rs1: place('rs1', 15),
     rs2: place('rs2', 20),
@@ -115,53 +121,37 @@ function encodingOf(instruction: Instruction, compressed: Compressed | undefined
   };
 }
 
-/** Encodings by some of the bits that all of them may fix, so that few are tried. */
-class KeyedEncodings {
-  readonly #all: readonly Encoding[];
-  readonly #mask: number;
-  readonly #byKey = new Map<number, readonly Encoding[]>();
+const WIDE = INSTRUCTIONS.map((instruction) => encodingOf(instruction, undefined));
+const COMPACT = COMPRESSED.map((compressed) => {
+  const instruction = byName.get(compressed.base);
+  assert(instruction, `base instruction ${compressed.base}`);
+  return encodingOf(instruction, compressed);
+});
+/** Opcode and funct3, and what compressed instructions have instead. */
+const WIDE_KEY = 0x707f;
+const COMPACT_KEY = 0xe003;
+/** The same by those bits, pushed together, so that few are tried; sorted when they are first wanted. */
+const wideByKey: (readonly Encoding[] | undefined)[] = new Array(256);
+const compactByKey: (readonly Encoding[] | undefined)[] = new Array(32);
 
-  constructor(all: readonly Encoding[], mask: number) {
-    this.#all = all;
-    this.#mask = mask;
-  }
-
-  /** Those that bits may be of. */
-  of(bits: number): readonly Encoding[] {
-    const key = bits & this.#mask;
-    let found = this.#byKey.get(key);
-    if (!found) {
-      found = this.#all.filter(({ pattern: { match, mask } }) => ((key ^ match) & mask & this.#mask) === 0);
-      this.#byKey.set(key, found);
-    }
-    return found;
-  }
-}
-
-/** By opcode and funct3. */
-const wideEncodings = new KeyedEncodings(
-  INSTRUCTIONS.map((instruction) => encodingOf(instruction, undefined)),
-  0x707f,
-);
-const compressedEncodings = new KeyedEncodings(
-  COMPRESSED.map((compressed) => {
-    const instruction = byName.get(compressed.base);
-    assert(instruction, `base instruction ${compressed.base}`);
-    return encodingOf(instruction, compressed);
-  }),
-  0xe003,
-);
+/** Those of which some bits may be, as far as the bits of `key` tell. */
+const possible = (encodings: readonly Encoding[], bits: number, key: number) =>
+  encodings.filter(({ mask, match }) => ((bits ^ match) & mask & key) === 0);
 
 /** The encoding that bits are of, 16 of them for a compressed instruction; null if they are no instruction. */
 function find(bits: number): Encoding | null {
   if ((bits & 3) === 3) {
-    for (const encoding of wideEncodings.of(bits)) if (encoding.pattern.matches(bits)) return encoding;
+    const key = ((bits >> 2) & 31) | (((bits >> 12) & 7) << 5);
+    wideByKey[key] ??= possible(WIDE, bits, WIDE_KEY);
+    for (const encoding of wideByKey[key]) if ((bits & encoding.mask) === encoding.match) return encoding;
     return null;
   }
   if (bits === 0) return null;
-  for (const encoding of compressedEncodings.of(bits)) {
-    const { pattern, compressed } = encoding;
-    if (pattern.matches(bits) && compressed!.valid(bits, pattern)) return encoding;
+  const key = (bits & 3) | ((bits >> 13) << 2);
+  compactByKey[key] ??= possible(COMPACT, bits, COMPACT_KEY);
+  for (const encoding of compactByKey[key]) {
+    if ((bits & encoding.mask) === encoding.match && encoding.compressed!.valid(bits, encoding.pattern))
+      return encoding;
   }
   return null;
 }

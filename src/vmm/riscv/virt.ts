@@ -186,8 +186,6 @@ export function bootVirt(
 ): void {
   const { cpu, pages } = machine;
   const plan = planBoot(files, board.memoryBytes);
-  const image = new BootImage();
-  for (const { address, bytes } of plan.pieces) image.add(address, bytes);
   const tree = virtTree({
     harts: board.harts,
     memoryBytes: board.memoryBytes,
@@ -200,11 +198,13 @@ export function bootVirt(
     rngSeed: source.entropy('rng-seed', RNG_SEED_BYTES),
     ...(plan.initrd ? { initrd: plan.initrd } : {}),
   });
-  image.add(plan.treeAddress, tree);
-  image.add(plan.dynamicAddress, dynamicInfo(plan.kernelEntry));
-  const content = (page: number) => image.page(page);
-  pages.outside = (page) => content(page)!;
-  for (const { first, count } of image.stretches()) pages.place(first, count);
+  const image = new BootImage([
+    ...plan.pieces,
+    { address: plan.treeAddress, bytes: tree },
+    { address: plan.dynamicAddress, bytes: dynamicInfo(plan.kernelEntry) },
+  ]);
+  pages.outside = (page) => image.from(page)!;
+  for (const { first, end } of image.spans) pages.place(first, end);
   if (plan.mode === 'supervisor') cpu.useFirmware();
   if (plan.tohost !== 0) {
     cpu.tohost = plan.tohost;
@@ -221,5 +221,5 @@ export function bootVirt(
     cpu.setX(hart, 11, BigInt(plan.treeAddress));
     cpu.setX(hart, 12, BigInt(plan.dynamicAddress));
   }
-  machine.rememberReset(content);
+  machine.rememberReset((page) => image.from(page)?.subarray(0, PAGE_BYTES) ?? null);
 }
