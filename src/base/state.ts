@@ -21,8 +21,12 @@ export interface StateIO {
   /** A whole number up to 2^53 - 1 in size, or any double. */
   num(name: string, value: number): number;
   u64(name: string, value: bigint): bigint;
-  /** The same for those that lie in memory, little-endian, from `base` on: most of a state does, and this makes no bigints of it. */
-  u64sAt(fields: U64Fields, view: DataView, base: number): void;
+  /** Numbers that lie in memory, little-endian, from `base` on: most of a state does, and this is quick, also where it is done but every few milliseconds. */
+  numbersAt(fields: NumbersInMemory, view: DataView, base: number): void;
+  /** Bytes that lie in memory, always as many. */
+  bytesAt(name: string, memory: Uint8Array, at: number, length: number): void;
+  /** Values come from the state, and are not only put there. */
+  readonly loads: boolean;
   str(name: string, value: string): string;
   bytes(name: string, value: Uint8Array): Uint8Array;
   /** A list of numbers; its length is part of the state. */
@@ -31,8 +35,9 @@ export interface StateIO {
   part(name: string, sync: (s: StateIO) => void): void;
 }
 
-/** Numbers of 64 bits in memory: their names, and where they lie. */
-export interface U64Fields {
+/** Numbers in memory: their names, and where they lie. */
+export interface NumbersInMemory {
+  readonly type: 'u32' | 'u64';
   readonly names: readonly string[];
   readonly offsets: readonly number[];
 }
@@ -53,12 +58,13 @@ interface Template {
   /** Where the values go. */
   readonly values: Int32Array;
 }
-const TEMPLATES = new WeakMap<U64Fields, Template>();
+const TEMPLATES = new WeakMap<NumbersInMemory, Template>();
 
 export class StateWriter implements StateIO {
   #buffer = new Uint8Array(4096);
   #view = new DataView(this.#buffer.buffer);
   #length = 0;
+  readonly loads = false;
 
   /** A copy of the bytes written so far; the writer is as new afterwards, but for the room that it has. */
   finish(): Uint8Array {
@@ -106,9 +112,10 @@ export class StateWriter implements StateIO {
     this.#length += 8;
     return value;
   }
-  u64sAt(fields: U64Fields, view: DataView, base: number): void {
+  numbersAt(fields: NumbersInMemory, view: DataView, base: number): void {
     const { bytes, values } = templateOf(fields);
-    const { offsets } = fields;
+    const { type, offsets } = fields;
+    const isWide = type === 'u64';
     this.#reserve(bytes.length);
     const begin = this.#length;
     this.#buffer.set(bytes, begin);
@@ -116,9 +123,13 @@ export class StateWriter implements StateIO {
     for (let i = 0; i < values.length; i++) {
       const from = base + offsets[i];
       const to = begin + values[i];
-      this.#view.setUint32(to, view.getUint32(from, true), true);
-      this.#view.setUint32(to + 4, view.getUint32(from + 4, true), true);
+      // With a sign, because V8 puts what needs 32 bits without one into a box.
+      this.#view.setInt32(to, view.getInt32(from, true), true);
+      if (isWide) this.#view.setInt32(to + 4, view.getInt32(from + 4, true), true);
     }
+  }
+  bytesAt(name: string, memory: Uint8Array, at: number, length: number): void {
+    this.bytes(name, memory.subarray(at, at + length));
   }
   str(name: string, value: string): string {
     this.#head('str', name);
@@ -192,15 +203,15 @@ function headOf(type: TypeName, name: string): Uint8Array {
   return head;
 }
 
-function templateOf(fields: U64Fields): Template {
+function templateOf(fields: NumbersInMemory): Template {
   let template = TEMPLATES.get(fields);
   if (!template) {
     const bytes: number[] = [];
     const values: number[] = [];
     for (const name of fields.names) {
-      bytes.push(...headOf('u64', name));
+      bytes.push(...headOf(fields.type, name));
       values.push(bytes.length);
-      bytes.push(0, 0, 0, 0, 0, 0, 0, 0);
+      bytes.push(...new Uint8Array(fields.type === 'u64' ? 8 : 4));
     }
     template = { bytes: Uint8Array.from(bytes), values: Int32Array.from(values) };
     TEMPLATES.set(fields, template);
@@ -212,6 +223,7 @@ export class StateReader implements StateIO {
   readonly #buffer: Uint8Array;
   readonly #view: DataView;
   #at = 0;
+  readonly loads = true;
 
   constructor(bytes: Uint8Array) {
     this.#buffer = bytes;
@@ -247,10 +259,17 @@ export class StateReader implements StateIO {
     this.#head('u64', name);
     return this.#view.getBigUint64(this.#advance(8), true);
   }
-  u64sAt({ names, offsets }: U64Fields, view: DataView, base: number): void {
+  numbersAt({ type, names, offsets }: NumbersInMemory, view: DataView, base: number): void {
     names.forEach((name, i) => {
-      view.setBigUint64(base + offsets[i], this.u64(name, 0n), true);
+      if (type === 'u64') view.setBigUint64(base + offsets[i], this.u64(name, 0n), true);
+      else view.setUint32(base + offsets[i], this.u32(name, 0), true);
     });
+  }
+  bytesAt(name: string, memory: Uint8Array, at: number, length: number): void {
+    this.#head('bytes', name);
+    const found = this.#u32();
+    if (found !== length) throw new UserError(`machine state: ${name} has ${found} bytes, ${length} expected`);
+    memory.set(this.#take(length), at);
   }
   str(name: string, _value: string): string {
     this.#head('str', name);

@@ -1,6 +1,6 @@
 /** The harts: generated code, their state in linear memory, and the host functions that the code calls. */
 import { assert } from '../../base/assert.ts';
-import type { StateIO } from '../../base/state.ts';
+import type { NumbersInMemory, StateIO } from '../../base/state.ts';
 import type { Bus } from '../bus.ts';
 import type { Clock } from '../clock.ts';
 import {
@@ -54,7 +54,8 @@ const STATE_64 = [
 const STATE_32 = ['privilege', 'fflags', 'frm', 'waiting', 'stopped'] as const;
 type Field = keyof typeof H;
 /** All that comes in 64 bits; x0 is no state. */
-const WORDS = {
+const WORDS: NumbersInMemory = {
+  type: 'u64',
   names: [
     ...Array.from({ length: 31 }, (_, n) => `x${n + 1}`),
     ...Array.from({ length: 32 }, (_, n) => `f${n}`),
@@ -66,6 +67,7 @@ const WORDS = {
     ...STATE_64.map((field) => H[field]),
   ],
 };
+const HALF_WORDS: NumbersInMemory = { type: 'u32', names: STATE_32, offsets: STATE_32.map((field) => H[field]) };
 
 const NANOSECONDS_PER_TICK = 100;
 
@@ -470,7 +472,7 @@ export class RiscvCpu implements Processor {
       this.#view.setInt32(at, s.u32(name, this.#view.getUint32(at, true)), true);
     word('firmware', G.firmware);
     word('tohost', G.tohost);
-    this.#probes.stateChanged();
+    if (s.loads) this.#probes.stateChanged();
   }
 
   get codeBytes(): number {
@@ -484,22 +486,14 @@ export class RiscvCpu implements Processor {
 
   #syncHart(s: StateIO, hart: number): void {
     const base = this.base(hart);
-    s.u64sAt(WORDS, this.#view, base);
-    for (const field of STATE_32) this.set32(hart, field, s.u32(field, this.get32(hart, field)));
-    /** Whether it was read. */
-    const block = (name: string, offset: number, length: number): boolean => {
-      const present = this.#bytes.subarray(base + offset, base + offset + length);
-      const bytes = s.bytes(name, present);
-      assert(bytes.length === length, `${name} has ${length} bytes`);
-      const read = bytes !== present;
-      if (read) present.set(bytes);
-      return read;
-    };
-    block('pmpcfg', H.pmpcfg, 16);
-    block('pmpaddr', H.pmpaddr, 16 * 8);
-    block('dtlb', H.dtlb, DTLB_ENTRIES * TLB_ENTRY_BYTES);
-    const read = block('itlb', H.itlb, ITLB_ENTRIES * TLB_ENTRY_BYTES);
-    if (read) this.#bytes.fill(0xff, base + H.superpages, base + H.superpages + SUPERPAGES_BYTES);
+    s.numbersAt(WORDS, this.#view, base);
+    s.numbersAt(HALF_WORDS, this.#view, base);
+    s.bytesAt('pmpcfg', this.#bytes, base + H.pmpcfg, 16);
+    s.bytesAt('pmpaddr', this.#bytes, base + H.pmpaddr, 16 * 8);
+    s.bytesAt('dtlb', this.#bytes, base + H.dtlb, DTLB_ENTRIES * TLB_ENTRY_BYTES);
+    s.bytesAt('itlb', this.#bytes, base + H.itlb, ITLB_ENTRIES * TLB_ENTRY_BYTES);
+    if (!s.loads) return;
+    this.#bytes.fill(0xff, base + H.superpages, base + H.superpages + SUPERPAGES_BYTES);
     this.#modeChanged(base);
   }
 
