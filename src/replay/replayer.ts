@@ -122,6 +122,14 @@ export class Replayer {
     this.#inputsFrom(checkpoint.inputsBefore);
   }
 
+  /** Lets go of the checkpoint's memory, with which the next `load` would begin: a machine that only runs on need not copy what it writes to. */
+  forgetLoaded(): void {
+    if (this.#base) this.machine.pages.release(this.#base);
+    this.#base = null;
+    this.#refs.fill(ABSENT);
+    this.#loaded = -1;
+  }
+
   /** The state as it is now, to come back to. */
   save(): SavedState {
     return { snapshot: this.machine.snapshot().snapshot, inputsBefore: this.#inputsTaken };
@@ -147,6 +155,7 @@ export class Replayer {
   leave(): void {
     assert(this.#branch, 'somebody answers the machine from here on');
     this.machine.pages.fetchAll();
+    this.forgetLoaded();
     this.#left = true;
   }
 

@@ -4,7 +4,6 @@ import { Divergence } from '../base/assert.ts';
 import { CompilerThread } from '../compiler/thread.ts';
 import { JournalFilter } from '../recorder/policy.ts';
 import type { ConsoleRun, JournalEntry, TraceReader } from '../trace/index.ts';
-import type { JournalEvent } from '../vmm/machine.ts';
 import { Replayer } from './replayer.ts';
 
 export interface VerifyResult {
@@ -32,16 +31,17 @@ export function verify(trace: TraceReader, watcher: ReplayWatcher = {}): VerifyR
   const { machine } = replayer;
   // What no step looks at is checked, too.
   machine.pages.fetchAll();
+  replayer.forgetLoaded();
   if (watcher.sliceSteps) machine.sliceSteps = watcher.sliceSteps;
-  const journal = new Expected(trace, trace.journal(0, trace.replayableTo), journalText);
-  const output = new Expected(trace, trace.consoleOutput(0, trace.replayableTo), consoleText);
+  const journal = new Expected(trace, trace.journal(0, trace.replayableTo), isSameEvent, journalText);
+  const output = new Expected(trace, trace.consoleOutput(0, trace.replayableTo), isSameOutput, consoleText);
   let consoleBytes = 0;
   const filter = new JournalFilter();
   machine.events = {
     wants: (kind, position) => filter.wants(kind, position),
-    journal: (event) => journal.check(journalText(event), event.position),
+    journal: (event) => journal.check(event),
     output: (device, data) => {
-      output.check(consoleText({ position: machine.position, device, bytes: data }), machine.position);
+      output.check({ position: machine.position, device, bytes: data });
       consoleBytes += data.length;
       watcher.output?.(device, data);
     },
@@ -71,7 +71,17 @@ export function verify(trace: TraceReader, watcher: ReplayWatcher = {}): VerifyR
   return { steps: replayer.end, digests, journalEntries: journal.checked, consoleBytes };
 }
 
-function journalText({ position, hart, kind, code, value }: JournalEvent | JournalEntry): string {
+function isSameEvent(a: JournalEntry, b: JournalEntry): boolean {
+  return (
+    a.position === b.position && a.kind === b.kind && a.code === b.code && a.hart === b.hart && a.value === b.value
+  );
+}
+
+function isSameOutput(a: ConsoleRun, b: ConsoleRun): boolean {
+  return a.position === b.position && a.device === b.device && Buffer.compare(a.bytes, b.bytes) === 0;
+}
+
+function journalText({ position, hart, kind, code, value }: JournalEntry): string {
   return `${kind} ${code} of hart ${hart} at position ${position}, value 0x${value.toString(16)}`;
 }
 
@@ -79,25 +89,32 @@ function consoleText({ position, device, bytes }: ConsoleRun): string {
   return `output of ${device} at position ${position}: ${JSON.stringify(new TextDecoder().decode(bytes))}`;
 }
 
-/** What was recorded, in order, as text; what replay does is held against it. */
-class Expected<T extends { position: number }> {
+/** What was recorded, in order; what replay does is held against it. */
+class Expected<T extends { readonly position: number }> {
   readonly #trace: TraceReader;
   readonly #recorded: Iterator<T>;
+  readonly #isSame: (a: T, b: T) => boolean;
   readonly #text: (item: T) => string;
   checked = 0;
 
-  constructor(trace: TraceReader, recorded: Iterator<T>, text: (item: T) => string) {
+  constructor(trace: TraceReader, recorded: Iterator<T>, isSame: (a: T, b: T) => boolean, text: (item: T) => string) {
     this.#trace = trace;
     this.#recorded = recorded;
+    this.#isSame = isSame;
     this.#text = text;
   }
 
-  check(replayed: string, position: number): void {
+  check(replayed: T): void {
     const { value, done } = this.#recorded.next();
-    const recorded = done ? 'nothing more' : this.#text(value);
-    // A recording that was cut off ends somewhere; what follows was never written.
-    if (done && position >= this.#trace.replayableTo) return;
-    if (recorded !== replayed) this.#differs(recorded, replayed, Math.min(position, done ? position : value.position));
+    const { position } = replayed;
+    if (done) {
+      // A recording that was cut off ends somewhere; what follows was never written.
+      if (position >= this.#trace.replayableTo) return;
+      this.#differs('nothing more', this.#text(replayed), position);
+    }
+    if (!this.#isSame(value, replayed)) {
+      this.#differs(this.#text(value), this.#text(replayed), Math.min(position, value.position));
+    }
     this.checked++;
   }
 

@@ -60,6 +60,30 @@ for (const file of traces) {
   });
 }
 
+test('a replay that lets go of the checkpoint it began with copies nothing, and can still go to others', () => {
+  const trace = TraceReader.open(join(folder, 'heisenbug-v2.trace'));
+  const [kept, gone] = [new Replayer(trace), new Replayer(trace)];
+  gone.forgetLoaded();
+  for (const replayer of [kept, gone]) {
+    replayer.machine.pages.fetchAll();
+    replayer.runTo(trace.replayableTo);
+  }
+  const present = gone.machine.pages.presentPages().length;
+  assert.equal(gone.machine.pages.pool.used, present, 'a frame for each page, and none for what was there before');
+  assert.ok(kept.machine.pages.pool.used > present);
+  const [first, last] = [trace.checkpoints[0], trace.checkpoints.at(-1)!];
+  for (const checkpoint of [last, first, last]) {
+    gone.forgetLoaded();
+    gone.load(checkpoint);
+    gone.settleAt(checkpoint);
+    assert.deepEqual(
+      Buffer.from(gone.machine.digest()),
+      Buffer.from(checkpoint.digest),
+      `checkpoint ${checkpoint.index}`,
+    );
+  }
+});
+
 test('a trace replays on the revision of the machine that it was recorded on', () => {
   const other = TraceReader.open(join(folder, 'pending-v4.trace'));
   assert.equal(other.header.machine.revision, 1);
