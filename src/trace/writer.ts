@@ -30,8 +30,9 @@ const CONSOLE_BATCH_BYTES = 1 << 16;
 const INPUTS_BATCH = 1 << 12;
 const INPUTS_BATCH_BYTES = 1 << 20;
 
-/** Records are gathered up to this much, unless a flush sends them. */
+/** Records are gathered up to this much, or for so long, unless a flush sends them. What has not been sent when a recording ends makes the end longer. */
 const MESSAGE_BYTES = 1 << 20;
+const MESSAGE_MS = 100;
 
 /** What may wait for the worker. Beyond it the recorder waits, because memory is not endless. */
 const BACKLOG_BYTES_MAX = 256 << 20;
@@ -98,6 +99,7 @@ export class TraceWriter {
   #sending: { readonly kind: 'pages' | 'contents'; readonly position: number } = { kind: 'pages', position: 0 };
   #gathered: TraceRecord[] = [];
   #gatheredBytes = 0;
+  #sentMs = performance.now();
   #position = 0;
   #inputs: TimedInput[] = [];
   #inputBytes = 0;
@@ -334,7 +336,7 @@ export class TraceWriter {
     if (this.failed) return;
     this.#gathered.push(record);
     this.#gatheredBytes += bytes;
-    if (this.#gatheredBytes >= MESSAGE_BYTES) this.#send();
+    if (this.#gatheredBytes >= MESSAGE_BYTES || performance.now() - this.#sentMs >= MESSAGE_MS) this.#send();
   }
 
   #send() {
@@ -342,6 +344,7 @@ export class TraceWriter {
     const message: WorkerMessage = { kind: 'records', records: this.#gathered, bytes: this.#gatheredBytes };
     this.#gathered = [];
     this.#gatheredBytes = 0;
+    this.#sentMs = performance.now();
     if (this.failed) return;
     this.#waitForRoom();
     this.#bytesPosted += message.bytes;
