@@ -10,7 +10,7 @@ import { Timeline } from '../../src/replay/timeline.ts';
 import { verify } from '../../src/replay/verify.ts';
 import { CHUNK_HEADER_BYTES } from '../../src/trace/container.ts';
 import { MemorySource } from '../../src/trace/file.ts';
-import { FORMAT_VERSION, TraceReader } from '../../src/trace/index.ts';
+import { type ConsoleRun, FORMAT_VERSION, type JournalEntry, TraceReader } from '../../src/trace/index.ts';
 
 const folder = fileURLToPath(new URL('../../../traces', import.meta.url));
 const traces = readdirSync(folder).filter((file) => file.endsWith('.trace'));
@@ -80,6 +80,67 @@ test('a replay that lets go of the checkpoint it began with copies nothing, and 
       Buffer.from(gone.machine.digest()),
       Buffer.from(checkpoint.digest),
       `checkpoint ${checkpoint.index}`,
+    );
+  }
+});
+
+function* each<T>(items: readonly T[]): Generator<T> {
+  yield* items;
+}
+
+test('every field of a journal entry and of console output is held against the recording', () => {
+  const open = () => TraceReader.open(join(folder, 'pending-v4.trace'));
+  const differs = (change: (trace: TraceReader) => void, what: RegExp) => {
+    const trace = open();
+    change(trace);
+    assert.throws(() => verify(trace), what);
+  };
+  const entries = [...open().journal()];
+  const at = entries.length >> 1;
+  const { position, hart, kind, code, value } = entries[at];
+  const journals: [JournalEntry[], string][] = [
+    [[{ position, hart, kind, code, value: value + 1n }], 'recorded'],
+    [[{ position, hart, kind, code: code ^ 1, value }], 'recorded'],
+    [[{ position, hart: hart + 1, kind, code, value }], 'recorded'],
+    [[{ position: position - 1, hart, kind, code, value }], 'recorded'],
+    [[{ position, hart, kind: kind === 'trap' ? 'timer' : 'trap', code, value }], 'recorded'],
+    [[], 'recorded'],
+  ];
+  for (const [instead, text] of journals) {
+    const other = entries.toSpliced(at, 1, ...instead);
+    differs(
+      (trace) => {
+        trace.journal = () => each(other);
+      },
+      new RegExp(
+        `replay differs at position \\d+: ${text} .*; replayed ${kind} ${code} of hart ${hart} at position ${position},`,
+      ),
+    );
+  }
+  differs(
+    (trace) => {
+      trace.journal = () => each(entries.slice(0, at));
+    },
+    new RegExp(`differs at position ${position}: recorded nothing more; replayed ${kind}`),
+  );
+  differs((trace) => {
+    trace.journal = () => each([...entries, { ...entries.at(-1)!, code: 77 }]);
+  }, /recorded .* 77 of hart .*; replayed nothing more/);
+
+  const runs = [...open().consoleOutput()];
+  const run = runs[runs.length >> 1];
+  const others: ConsoleRun[] = [
+    { ...run, bytes: run.bytes.map((byte) => byte ^ 1) },
+    { ...run, bytes: new Uint8Array([...run.bytes, 33]) },
+    { ...run, device: 'console1' },
+    { ...run, position: run.position - 1 },
+  ];
+  for (const other of others) {
+    differs(
+      (trace) => {
+        trace.consoleOutput = () => each(runs.toSpliced(runs.length >> 1, 1, other));
+      },
+      new RegExp(`recorded output of .*; replayed output of ${run.device} at position ${run.position}:`),
     );
   }
 });

@@ -200,6 +200,14 @@ test('a look gives the pages behind as well, as far as they lie outside in a row
   assert.deepEqual(counts(), [0, 3, 2, 1, 1, 2, 1, 0, 2, 1, 0]);
   pages.drop(25);
   assert.deepEqual(counts(), [0, 3, 2, 1, 1, 1, 0, 0, 2, 1, 0]);
+  // Neighbours, but not in the file.
+  const hashes = new Int32Array(12);
+  const changes = [5, 7, 8].map((number, i) => {
+    digester.hashOf(file.subarray(number * PAGE_BYTES, (number + 1) * PAGE_BYTES), hashes, 4 * i);
+    return { page: 40 + i, content: 20 + number, hashes, at: 4 * i };
+  });
+  pages.restore(pages.derive(null, changes));
+  assert.deepEqual([pages.look(40)!.length, pages.look(41)!.length], [PAGE_BYTES, 2 * PAGE_BYTES]);
 });
 
 test('a content that is not what its hash says is refused, and may be right the next time', () => {
