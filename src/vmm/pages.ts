@@ -123,7 +123,7 @@ export class Pages {
     const frame = this.#frames[page];
     if (frame === 0) return null;
     if (this.pool.address(frame) !== 0) return this.pool.bytes(frame);
-    const bytes = this.#outsideOf(page, frame, this.#hashes);
+    const bytes = this.#outsideOf(page, frame);
     const content = this.pool.outsideOf(frame);
     let count = 1;
     while (count * PAGE_BYTES < bytes.length && this.#isOutside(page + count, content + count)) count++;
@@ -177,7 +177,7 @@ export class Pages {
   touch(page: number): void {
     const there = this.#frames[page];
     if (there !== 0) {
-      if (this.pool.address(there) === 0) this.#fetch(page, there, this.#hashes);
+      if (this.pool.address(there) === 0) this.#fetch(page, there);
       // Fetched for another map of the same frame, the page may still be missing from the table.
       this.#map(page, there);
       return;
@@ -285,11 +285,6 @@ export class Pages {
     return { chunks, hashes, sum: this.#digester.sum() };
   }
 
-  /** The frame of a page at a snapshot; 0 for none. */
-  frameAt(snapshot: PageSnapshot, page: number): number {
-    return snapshot.chunks[Math.floor(page / CHUNK_PAGES)]?.frames[page % CHUNK_PAGES] ?? 0;
-  }
-
   /** Makes the live map that of a snapshot. The host addresses of all pages may change. */
   restore(snapshot: PageSnapshot): void {
     for (const page of this.#dirty) this.#changed.add(Math.floor(page / CHUNK_PAGES));
@@ -319,14 +314,6 @@ export class Pages {
     this.#changed.clear();
     this.#hashes = snapshot.hashes.slice();
     this.#sum = snapshot.sum;
-  }
-
-  /** The content of a page at a snapshot; null while it was never touched. */
-  readAt(snapshot: PageSnapshot, page: number): Uint8Array | null {
-    const frame = this.frameAt(snapshot, page);
-    if (frame === 0) return null;
-    if (this.pool.address(frame) === 0) this.#fetch(page, frame, snapshot.hashes);
-    return this.pool.bytes(frame);
   }
 
   /** Brings in all that lies outside: whoever holds it is going away. */
@@ -364,15 +351,15 @@ export class Pages {
     this.#setFlags(page, this.#getFlags(page) | PAGE_FLAG.watched);
   }
 
-  #fetch(page: number, frame: number, hashes: PageSnapshot['hashes']): void {
-    this.pool.fetch(frame, this.#outsideOf(page, frame, hashes).subarray(0, PAGE_BYTES));
+  #fetch(page: number, frame: number): void {
+    this.pool.fetch(frame, this.#outsideOf(page, frame).subarray(0, PAGE_BYTES));
   }
 
   /** What a page without a slot holds, and perhaps more behind it: if its hash is known, what has that hash. */
-  #outsideOf(page: number, frame: number, hashes: PageSnapshot['hashes']): Uint8Array {
+  #outsideOf(page: number, frame: number): Uint8Array {
     const number = this.pool.outsideOf(frame);
     const content = this.outside(number);
-    const { words } = hashes[Math.floor(page / CHUNK_PAGES)]!;
+    const { words } = this.#hashes[Math.floor(page / CHUNK_PAGES)]!;
     const at = (page % CHUNK_PAGES) * 4;
     if (isKnown(words, at)) {
       const found = new Int32Array(4);
